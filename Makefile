@@ -1,0 +1,59 @@
+# Two commands are enough: `make up` runs the platform, `make test` tests it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+
+.PHONY: help setup up test check format bench lock screenshots clean
+
+help:  ## list what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(VENV)/.bootstrap: locks/bootstrap.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/bootstrap.lock
+	@touch $@
+
+$(RUNTIME): $(VENV)/.bootstrap locks/runtime.lock pyproject.toml
+	@echo "Installing hub-ext into $(VENV) …"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r locks/runtime.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): $(RUNTIME) locks/dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r locks/dev.lock
+	@touch $@
+
+setup: $(RUNTIME)  ## make .venv with the hub-ext command
+
+up: setup  ## run the platform until Ctrl-C
+	@exec $(BIN)/hub-ext up
+
+test: $(DEV)  ## every test: unit, functional, browser, fuzzing
+	$(BIN)/python scripts/system_packages.py
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+
+check: $(DEV)  ## lint, types, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python scripts/generate.py --check
+
+format: $(DEV)  ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV)  ## figures, each a ratio to a named peer
+	$(BIN)/python -m benchmarks
+
+screenshots: $(DEV)  ## take the pictures in docs/images again
+	$(BIN)/python scripts/screenshots.py
+
+lock:  ## resolve the locks again
+	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate locks/bootstrap.in -o locks/bootstrap.lock
+	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml locks/bootstrap.in locks/build.in --extra embedded -o locks/runtime.lock
+	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml locks/bootstrap.in locks/build.in --all-extras -c locks/runtime.lock -o locks/dev.lock
+
+clean:  ## remove what was made here
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
