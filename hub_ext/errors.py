@@ -15,7 +15,7 @@ class Problem:
     """One thing that is wrong with one field of what somebody sent.
 
     Attributes:
-        field: Path of the field, dots between levels, as its sender wrote it (``parameters.start``); empty for the whole.
+        field: Path of the field, dots between levels, as its sender wrote it (``parameters.start``); empty: all.
         message: What is wrong and what would be right, in one sentence.
         line: Line of the source the problem stands in (from 1), where there is a source.
     """

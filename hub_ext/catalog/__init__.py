@@ -1,0 +1,1 @@
+"""Profiles and the decision on them. Pure, but for loading."""

@@ -1,0 +1,222 @@
+"""A profile: what a server or a run may be. Nothing that these models do not name can reach a pod."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from hub_ext.catalog.quantities import Cores, Size, parse_size
+
+API_VERSION = "hub-ext/v1"
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$")]
+
+# The fields that an option may set, and the kinds of option that fit each. Nothing else can be set by a person.
+SETTABLE: dict[str, frozenset[str]] = {
+    "resources.cpu.request": frozenset({"number", "integer"}),
+    "resources.cpu.limit": frozenset({"number", "integer"}),
+    "resources.memory.request": frozenset({"quantity"}),
+    "resources.memory.limit": frozenset({"quantity"}),
+    "resources.gpu": frozenset({"integer"}),
+    "storage.home.size": frozenset({"quantity"}),
+    "lifetime.idle": frozenset({"integer"}),
+    "lifetime.maximum": frozenset({"integer"}),
+    "image": frozenset({"string"}),
+    "local.environment": frozenset({"string"}),
+}
+
+
+class Model(BaseModel):
+    """Strict base: unknown fields are refused, values never change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=4000)
+
+
+class Metadata(Model):
+    """Who a profile is."""
+
+    name: Name
+    version: Annotated[int, Field(ge=1, le=10**6, strict=True)]
+    title: Line
+    owner: Line
+    tags: tuple[Label, ...] = ()
+
+
+class Access(Model):
+    """Groups whose members may use the profile without asking."""
+
+    groups: tuple[Line, ...] = ()
+
+
+class Local(Model):
+    """What local processes use in place of the image."""
+
+    environment: Name = "default"
+
+
+class CpuResource(Model):
+    """Processor, in cores."""
+
+    request: Cores
+    limit: Cores
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.request > self.limit:
+            msg = "request must not be more than limit"
+            raise ValueError(msg)
+        return self
+
+
+class MemoryResource(Model):
+    """Memory, as a quantity."""
+
+    request: Size
+    limit: Size
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if parse_size(self.request) > parse_size(self.limit):
+            msg = "request must not be more than limit"
+            raise ValueError(msg)
+        return self
+
+
+class Resources(Model):
+    """What a server or run gets."""
+
+    cpu: CpuResource
+    memory: MemoryResource
+    gpu: Annotated[int, Field(ge=0, le=64, strict=True)] = 0
+
+
+class Option(Model):
+    """A choice that the person has; it sets one field of the profile."""
+
+    title: Line
+    type: Literal["string", "integer", "number", "boolean", "quantity"]
+    choices: tuple[str | int | float | bool, ...] | None = Field(default=None, min_length=1, max_length=100)
+    minimum: str | int | float | None = None
+    maximum: str | int | float | None = None
+    default: str | int | float | bool
+    sets: str
+    description: str = ""
+
+
+class Home(Model):
+    """The home volume."""
+
+    size: Size
+
+
+class Storage(Model):
+    """Volumes."""
+
+    home: Home | None = None
+
+
+class Egress(Model):
+    """One destination that a server may reach."""
+
+    namespace: Name | None = None
+    labels: dict[Label, str] = Field(default_factory=dict)
+    cidr: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}/[0-9]{1,3}$")] | None = None
+    ports: tuple[Annotated[int, Field(ge=1, le=65535, strict=True)], ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.cidr is None) == (self.namespace is None):
+            msg = "name either a cidr or a namespace"
+            raise ValueError(msg)
+        return self
+
+
+class Network(Model):
+    """What may be reached beyond what every server needs."""
+
+    egress: tuple[Egress, ...] = ()
+
+
+class Lifetime(Model):
+    """Minutes until a server is stopped: without use, and in any case. A run ends after `maximum`."""
+
+    idle: Annotated[int, Field(ge=1, le=10080, strict=True)] = 60
+    maximum: Annotated[int, Field(ge=1, le=43200, strict=True)] = 720
+
+
+class Control(Model):
+    """A control that the profile serves (NIST SP 800-53), and how."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}-[0-9]{1,2}(\([0-9]{1,2}\))?$")]
+    how: Line
+
+
+class Spec(Model):
+    """What a server or a run may be."""
+
+    description: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    access: Access = Access()
+    image: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._/-][a-z0-9]+)*$", max_length=200)]
+    local: Local = Local()
+    resources: Resources
+    options: dict[Name, Option] = Field(default_factory=dict, max_length=30)
+    storage: Storage = Storage()
+    network: Network = Network()
+    lifetime: Lifetime = Lifetime()
+    controls: tuple[Control, ...] = ()
+
+
+class Profile(Model):
+    """One version of a profile, as in its file."""
+
+    api_version: Literal["hub-ext/v1"] = Field(alias="apiVersion")
+    kind: Literal["Profile"]
+    metadata: Metadata
+    spec: Spec
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        from hub_ext.catalog.options import check_options  # it needs the models
+
+        problems = check_options(self.spec)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def name(self) -> str:
+        """Name of the profile."""
+        return self.metadata.name
+
+    @property
+    def version(self) -> int:
+        """Number of the version."""
+        return self.metadata.version
+
+    def canonical(self) -> bytes:
+        """Return the canonical form: JSON, sorted keys, no spaces, defaults filled in."""
+        content = self.model_dump(mode="json", by_alias=True)
+        return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+    @property
+    def digest(self) -> str:
+        """The identity of this version: ``sha256:`` and the hash of its canonical form."""
+        return "sha256:" + hashlib.sha256(self.canonical()).hexdigest()
+
+
+def field_of(spec: Spec, path: str) -> Any:
+    """Return the value of a settable field, None when the profile leaves it out.
+
+    Args:
+        spec: The profile's spec.
+        path: One of `SETTABLE`.
+    """
+    value: Any = spec
+    for part in path.split("."):
+        value = getattr(value, part, None)
+    return value

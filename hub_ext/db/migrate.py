@@ -1,0 +1,44 @@
+"""Bring the database to the version of this release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from hub_ext.db.session import Database
+from hub_ext.db.tables import Base
+
+_LOCK = 0x68756265  # PostgreSQL advisory lock: "hube"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def upgrade(database: Database) -> None:
+    """Apply what is missing, one process at a time.
+
+    Args:
+        database: The database; made if it is a SQLite file that does not exist.
+    """
+    config = _config()
+    with database.engine.execution_options(hub_ext_write=True).connect() as connection:
+        if not database.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+
+
+def differences(database: Database) -> list[object]:
+    """Return how the migrated database differs from the tables in code; empty when it is current."""
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False, "render_as_batch": True})
+        return list(compare_metadata(context, Base.metadata))

@@ -1,0 +1,136 @@
+"""The database: one engine, read and write transactions, leases."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+
+from hub_ext.db.tables import Lease
+from hub_ext.db.types import now
+from hub_ext.errors import HubExtError, StorageFull, Unavailable
+
+_WRITE = "hub_ext_write"
+_HOLDER = f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _tell(error: DBAPIError) -> HubExtError:
+    """Return what a person is told about a failing database, without a word of its text."""
+    text = str(error.orig).lower()
+    if "disk is full" in text or "no space left" in text or "disk full" in text:
+        return StorageFull("The database has no space left, so nothing was changed.", hint="Tell an admin.")
+    return Unavailable("The database does not answer, so nothing was changed.", hint="Try again in a moment.")
+
+
+class Database:
+    """A connection pool, and transactions on it.
+
+    Args:
+        url: SQLAlchemy address. SQLite files are opened in WAL mode and writers take their lock at once
+            (`BEGIN IMMEDIATE`), so that a transaction never fails half-way for a lock it did not hold.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        options: dict[str, Any] = {"pool_pre_ping": not self.is_sqlite}
+        if self.is_sqlite:
+            options["connect_args"] = {"timeout": 10.0, "check_same_thread": False}
+            if self.url.database:
+                Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        self.engine: Engine = create_engine(self.url, **options)
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Session]:
+        """Open a transaction that commits at the end of the block and rolls back on any error.
+
+        Raises:
+            StorageFull: If the disk is full.
+            Unavailable: If the database does not answer.
+        """
+        with self._session(write=True) as session:
+            yield session
+            session.commit()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a transaction that only reads.
+
+        Raises:
+            Unavailable: If the database does not answer.
+        """
+        with self._session(write=False) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def _session(self, *, write: bool) -> Iterator[Session]:
+        bind = self.engine.execution_options(**{_WRITE: write})
+        try:
+            with Session(bind, expire_on_commit=False) as session:
+                yield session
+        except IntegrityError:
+            raise  # callers expect these: two at once
+        except OperationalError as error:
+            raise _tell(error) from error
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we begin ourselves
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get(_WRITE, True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def hold_lease(database: Database, name: str, seconds: float, holder: str = _HOLDER) -> bool:
+    """Take or renew a lease.
+
+    Args:
+        database: Where leases are kept.
+        name: The job.
+        seconds: How long it is held without being renewed.
+        holder: Who asks; this process by default.
+
+    Returns:
+        Whether this holder has it now.
+    """
+    at = now()
+    try:
+        with database.write() as session:
+            lease = session.scalar(select(Lease).where(Lease.name == name).with_for_update())
+            if lease is None:
+                session.add(Lease(name=name, holder=holder, expires_at=at + timedelta(seconds=seconds)))
+            elif lease.holder == holder or lease.expires_at <= at:
+                lease.holder, lease.expires_at = holder, at + timedelta(seconds=seconds)
+            else:
+                return False
+    except IntegrityError:
+        return False  # two asked at once for a lease that nobody had
+    return True
+
+
+def release_lease(database: Database, name: str, holder: str = _HOLDER) -> None:
+    """Give a lease back, so that the next holder need not wait for its end."""
+    with database.write() as session:
+        lease = session.get(Lease, name)
+        if lease is not None and lease.holder == holder:
+            session.delete(lease)

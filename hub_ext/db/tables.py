@@ -1,0 +1,239 @@
+"""The tables. A change here needs a migration (`hub_ext/db/migrations`); `make check` compares the two."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from hub_ext.db.types import UtcDateTime, new_id, now
+
+_Serial = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    """Base of all tables."""
+
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012
+
+
+class Workflow(Base):
+    """A notebook that others can run, under an owner's name."""
+
+    __tablename__ = "workflows"
+    __table_args__ = (
+        UniqueConstraint("owner", "name"),
+        Index("ix_workflows_listing", "visibility", "updated_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=lambda: new_id("w"))
+    owner: Mapped[str] = mapped_column(String(255))
+    name: Mapped[str] = mapped_column(String(64))
+    title: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str] = mapped_column(Text, default="")
+    tags: Mapped[list[Any]] = mapped_column(default=list)
+    visibility: Mapped[str] = mapped_column(String(16), default="private")  # private | groups | everyone
+    search: Mapped[str] = mapped_column(Text, default="")  # case-folded title, name, owner, tags, description
+    latest: Mapped[int] = mapped_column(default=0)
+    picture: Mapped[str | None] = mapped_column(String(128))  # key in the result store
+    example_run_id: Mapped[str | None] = mapped_column(String(32))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now)
+    last_run_at: Mapped[datetime | None]
+
+    versions: Mapped[list[Version]] = relationship(back_populates="workflow", order_by="Version.number.desc()")
+    groups: Mapped[list[WorkflowGroup]] = relationship(cascade="all, delete-orphan")
+
+
+class WorkflowGroup(Base):
+    """A group that may see and run a workflow."""
+
+    __tablename__ = "workflow_groups"
+
+    workflow_id: Mapped[str] = mapped_column(ForeignKey("workflows.id"), primary_key=True)
+    group: Mapped[str] = mapped_column("group_name", String(255), primary_key=True, index=True)
+
+
+class WorkflowTag(Base):
+    """A tag of a workflow, for the filter of the gallery."""
+
+    __tablename__ = "workflow_tags"
+
+    workflow_id: Mapped[str] = mapped_column(ForeignKey("workflows.id"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
+
+
+class Favourite(Base):
+    """A workflow that a person keeps at hand."""
+
+    __tablename__ = "favourites"
+
+    user: Mapped[str] = mapped_column("user_name", String(255), primary_key=True)
+    workflow_id: Mapped[str] = mapped_column(ForeignKey("workflows.id"), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Version(Base):
+    """One immutable content of a workflow."""
+
+    __tablename__ = "versions"
+    __table_args__ = (UniqueConstraint("workflow_id", "number"), UniqueConstraint("workflow_id", "digest"))
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=lambda: new_id("v"))
+    workflow_id: Mapped[str] = mapped_column(ForeignKey("workflows.id"))
+    number: Mapped[int]
+    digest: Mapped[str] = mapped_column(String(80))
+    author: Mapped[str] = mapped_column(String(255))
+    message: Mapped[str] = mapped_column(Text, default="")
+    profile: Mapped[str] = mapped_column(String(64))
+    schema: Mapped[dict[str, Any]] = mapped_column("parameters_schema")
+    findings: Mapped[list[Any]] = mapped_column(default=list)
+    cells: Mapped[int] = mapped_column(default=0)  # code cells
+    notebook: Mapped[str] = mapped_column(String(128))  # key in the result store
+    verified_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+    workflow: Mapped[Workflow] = relationship(back_populates="versions")
+
+
+class Run(Base):
+    """One execution of a version, for the person who asked. States: see `hub_ext/runs/states.py`."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index("ix_runs_caller", "caller", "created_at"),
+        Index("ix_runs_workflow_ended", "workflow_id", "ended_at", "state"),
+        Index("ix_runs_workflow_caller", "workflow_id", "caller", "created_at"),
+        Index("ix_runs_state", "state", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=lambda: new_id("r"))
+    workflow_id: Mapped[str] = mapped_column(ForeignKey("workflows.id"))
+    version_id: Mapped[str] = mapped_column(ForeignKey("versions.id"))
+    caller: Mapped[str] = mapped_column(String(255))
+    state: Mapped[str] = mapped_column(String(16), default="queued")
+    parameters: Mapped[dict[str, Any]] = mapped_column(default=dict)  # without secrets
+    secret_names: Mapped[list[Any]] = mapped_column(default=list)
+    profile: Mapped[str] = mapped_column(String(64))
+    profile_version: Mapped[int | None]
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    spec: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what the decision resolved to
+    decision_id: Mapped[str | None] = mapped_column(String(32))
+    launch_id: Mapped[str | None] = mapped_column(String(32), unique=True)
+    process: Mapped[dict[str, Any] | None]  # {"pid", "started"}: what the runtime needs to find it again
+    cells_total: Mapped[int] = mapped_column(default=0)
+    cells_done: Mapped[int] = mapped_column(default=0)
+    reason: Mapped[str] = mapped_column(Text, default="")  # why it ended as it did, in words
+    error: Mapped[dict[str, Any] | None]  # {"name", "message", "cell", "traceback"}
+    report: Mapped[str | None] = mapped_column(String(160))  # keys in the result store
+    output_notebook: Mapped[str | None] = mapped_column(String(160))
+    picture: Mapped[str | None] = mapped_column(String(160))
+    artifacts: Mapped[list[Any]] = mapped_column(default=list)  # [{"path", "size", "type"}]
+    cancel_requested_at: Mapped[datetime | None]
+    cancelled_by: Mapped[str | None] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    again_of: Mapped[str | None] = mapped_column(String(32))
+
+    workflow: Mapped[Workflow] = relationship()
+    version: Mapped[Version] = relationship()
+
+
+class IdempotencyKey(Base):
+    """What a request with an `Idempotency-Key` led to, so that a retry gets the same."""
+
+    __tablename__ = "idempotency_keys"
+
+    user: Mapped[str] = mapped_column("user_name", String(255), primary_key=True)
+    key: Mapped[str] = mapped_column("idempotency_key", String(255), primary_key=True)
+    request: Mapped[str] = mapped_column(String(64))  # SHA-256 of method, path and body
+    object_id: Mapped[str] = mapped_column(String(32))
+    created_at: Mapped[datetime] = mapped_column(default=now, index=True)
+
+
+class DecisionRow(Base):
+    """A decision as it was taken."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (Index("ix_decisions_user", "user_name", "purpose", "object_id", "id"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=lambda: new_id("d"))
+    at: Mapped[datetime] = mapped_column(default=now)
+    user: Mapped[str] = mapped_column("user_name", String(255))
+    purpose: Mapped[str] = mapped_column(String(16))  # server | run
+    object_id: Mapped[str] = mapped_column(String(255))  # name of the server, or workflow of the run
+    request: Mapped[dict[str, Any]]
+    allowed: Mapped[bool]
+    reasons: Mapped[list[Any]] = mapped_column(default=list)
+    spec: Mapped[dict[str, Any] | None]
+    profile: Mapped[str] = mapped_column(String(255), default="")
+    profile_version: Mapped[int | None]
+    profile_digest: Mapped[str | None] = mapped_column(String(80))
+    snapshot: Mapped[str] = mapped_column(String(80))
+
+
+class ServerStart(Base):
+    """One start of a notebook server: asked, then ready, failed or cancelled."""
+
+    __tablename__ = "server_starts"
+    __table_args__ = (Index("ix_server_starts_profile", "profile", "asked_at"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=lambda: new_id("s"))
+    user: Mapped[str] = mapped_column("user_name", String(255), index=True)
+    server: Mapped[str] = mapped_column(String(255), default="")
+    decision_id: Mapped[str | None] = mapped_column(String(32))
+    profile: Mapped[str] = mapped_column(String(64))
+    profile_version: Mapped[int]
+    outcome: Mapped[str] = mapped_column(
+        String(16), default="starting"
+    )  # starting | ready | failed | cancelled | stopped
+    reason: Mapped[str] = mapped_column(Text, default="")
+    asked_at: Mapped[datetime] = mapped_column(default=now)
+    ready_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class AuditRow(Base):
+    """Who did what to which object. Appended only; sealed into a hash chain afterwards (`hub_ext/audit.py`)."""
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        Index("ix_audit_actor", "actor", "id"),
+        Index("ix_audit_object", "object_type", "object_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(_Serial, primary_key=True, autoincrement=True)
+    sequence: Mapped[int | None] = mapped_column(BigInteger, unique=True)
+    at: Mapped[datetime] = mapped_column(default=now)
+    actor: Mapped[str] = mapped_column(String(255))
+    action: Mapped[str] = mapped_column(String(64))  # subject.verb: run.create, workflow.publish, server.start
+    object_type: Mapped[str] = mapped_column(String(32))
+    object_id: Mapped[str] = mapped_column(String(400))
+    outcome: Mapped[str] = mapped_column(String(16))  # allowed | denied | failed
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    digest: Mapped[str | None] = mapped_column(String(64))
+
+
+class Change(Base):
+    """Something that pages which are open should hear of."""
+
+    __tablename__ = "changes"
+
+    id: Mapped[int] = mapped_column(_Serial, primary_key=True, autoincrement=True)
+    sequence: Mapped[int | None] = mapped_column(BigInteger, unique=True)
+    at: Mapped[datetime] = mapped_column(default=now, index=True)
+    topic: Mapped[str] = mapped_column(String(400))  # run:<id> | runs:<user> | workflows
+    payload: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Lease(Base):
+    """A job that one process at a time does (reconciler, sealer)."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(128))
+    expires_at: Mapped[datetime]

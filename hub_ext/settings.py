@@ -1,0 +1,150 @@
+"""Every setting, in one place, as traitlets.
+
+In `jupyterhub_config.py` they are set as ``c.HubExt.<name> = …``; the sharing service gets the same values from the Hub
+through the environment (``HUB_EXT_<NAME>``, JSON for anything but text), so that both sides can never differ.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from traitlets import Bool, Dict, Float, Integer, List, TraitError, Unicode, validate
+from traitlets.config import Config, Configurable
+
+_PREFIX = "HUB_EXT_"
+
+
+def shipped(kind: str) -> Path:
+    """Return the folder of what ships with this release (`profiles` or `shared_notebooks`).
+
+    Args:
+        kind: Name of the folder.
+    """
+    package = Path(__file__).resolve().parent
+    installed = package / "shipped" / kind
+    return installed if installed.is_dir() else package.parent / kind
+
+
+class HubExt(Configurable):
+    """Settings of hub-ext."""
+
+    state_dir = Unicode(
+        ".hub-ext", help="Folder that holds all state: database, results, launches, keys, logs, homes."
+    ).tag(config=True)
+    database_url = Unicode("", help="SQLAlchemy address of the database; empty: SQLite in the state folder.").tag(
+        config=True, secret=True
+    )
+    results_url = Unicode(
+        "", help="fsspec address of the result store; empty: the folder `results` in the state folder."
+    ).tag(config=True, secret=True)
+    profiles_dir = Unicode("", help="Folder of profile files; empty: the profiles that ship.").tag(config=True)
+    notebooks_dir = Unicode("", help="Folder of workflows that ship, published as `examples`.").tag(config=True)
+    enclave = Unicode("local", help="Name of the enclave (the network) this platform runs in.").tag(config=True)
+    banner = Unicode("", help="Text of the banner on the top and bottom of every page; empty: none.").tag(config=True)
+    banner_color = Unicode("#0b5d1e", help="Background of the banner, as a CSS hex colour.").tag(config=True)
+    embedded = Bool(False, help="The embedded default: one trust domain on one machine; pages say so.").tag(config=True)
+    environments = Dict(
+        key_trait=Unicode(),
+        value_trait=Unicode(),
+        help="What local processes use in place of an image: environment name → Python executable.",
+    ).tag(config=True)
+    service_name = Unicode("workflows", help="Name of the sharing service at the Hub.").tag(config=True)
+    runs_at_once = Integer(
+        2, min=1, help="How many runs the local runtime executes at the same time; more wait in the queue."
+    ).tag(config=True)
+    upload_limit = Integer(20 * 2**20, min=1024, help="Largest notebook that can be published, in bytes.").tag(
+        config=True
+    )
+    output_limit = Integer(
+        10 * 2**20, min=1024, help="Largest output that one run keeps, in bytes; what comes after is dropped, and said."
+    ).tag(config=True)
+    artifacts_limit = Integer(
+        2**30, min=0, help="Largest sum of the files that one run may leave as artifacts, in bytes."
+    ).tag(config=True)
+    decision_timeout = Float(
+        5.0, min=0.1, help="Longest wait of the Hub for a decision, in seconds; after it, the start is denied."
+    ).tag(config=True)
+    roles = Dict(
+        key_trait=Unicode(),
+        value_trait=List(Unicode()),
+        help="Embedded default: more roles, name → roles (curator, reviewer, auditor, admin).",
+    ).tag(config=True)
+    log_level = Unicode("INFO", help="Least severe log message that is written.").tag(config=True)
+
+    @validate("banner_color")
+    def _hex_color(self, proposal: Any) -> str:
+        value = str(proposal.value)
+        digits = value.removeprefix("#")
+        if not value.startswith("#") or len(digits) not in (3, 6) or set(digits.lower()) - set("0123456789abcdef"):
+            msg = f"HubExt.banner_color must be a colour such as #0b5d1e, not {value!r}"
+            raise TraitError(msg)
+        return value
+
+    @property
+    def state(self) -> Path:
+        """The state folder, absolute."""
+        return Path(self.state_dir).expanduser().resolve()
+
+    @property
+    def database(self) -> str:
+        """The address of the database in use."""
+        return str(self.database_url) or f"sqlite:///{self.state / 'hub-ext.sqlite'}"
+
+    @property
+    def results(self) -> str:
+        """The address of the result store in use."""
+        return str(self.results_url) or f"file://{self.state / 'results'}"
+
+    @property
+    def profiles(self) -> Path:
+        """The folder of profile files in use."""
+        return Path(self.profiles_dir) if self.profiles_dir else shipped("profiles")
+
+    @property
+    def notebooks(self) -> Path:
+        """The folder of shipped workflows in use."""
+        return Path(self.notebooks_dir) if self.notebooks_dir else shipped("shared_notebooks")
+
+    def python(self, environment: str) -> str | None:
+        """Return the Python executable of an environment, None when there is no such environment."""
+        if environment == "default" and environment not in self.environments:
+            return sys.executable
+        found = self.environments.get(environment)
+        return str(found) if found else None
+
+    def to_environment(self) -> dict[str, str]:
+        """Return all settings as environment variables, for a process that we start."""
+        out = {}
+        for name in self.trait_names(config=True):
+            value = getattr(self, name)
+            if name == "state_dir":
+                value = str(self.state)
+            out[_PREFIX + name.upper()] = value if isinstance(value, str) else json.dumps(value)
+        return out
+
+    @classmethod
+    def from_environment(cls, environ: dict[str, str] | None = None) -> HubExt:
+        """Return the settings that a parent process passed on.
+
+        Args:
+            environ: The environment to read; the process's own by default.
+
+        Raises:
+            TraitError: If a value does not fit its setting; the message names the variable.
+        """
+        environ = dict(os.environ) if environ is None else environ
+        section: dict[str, Any] = {}
+        for name, trait in cls.class_traits(config=True).items():
+            text = environ.get(_PREFIX + name.upper())
+            if text is None:
+                continue
+            try:
+                section[name] = text if isinstance(trait, Unicode) else json.loads(text)
+            except ValueError as error:
+                msg = f"{_PREFIX}{name.upper()} is not JSON: {error}"
+                raise TraitError(msg) from None
+        return cls(config=Config(HubExt=section))

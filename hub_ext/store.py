@@ -1,0 +1,152 @@
+"""The result store: notebooks, reports, pictures and artifacts, by key, through fsspec.
+
+Keys are made by us (`versions/<digest>.ipynb`, `runs/<id>/report.html`); the one part that users name, an artifact's
+path, passes `safe_path` first.
+"""
+
+from __future__ import annotations
+
+import errno
+import posixpath
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+from uuid import uuid4
+
+from fsspec.core import url_to_fs
+
+from hub_ext.errors import InvalidInput, NotFound, StorageFull, Unavailable
+
+_CHUNK = 256 * 1024
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def safe_path(path: str) -> str:
+    """Return a relative path that stays below its folder.
+
+    Raises:
+        InvalidInput: If it is absolute, leaves its folder, or holds what a path may not.
+    """
+    parts = path.split("/")
+    bad = not path or len(path) > 1000 or "\x00" in path or "\\" in path
+    if bad or any(part in ("", ".", "..") or len(part.encode()) > 255 for part in parts):
+        raise InvalidInput.of("path", "must be a relative path without empty parts, '.' or '..'")
+    return path
+
+
+class Store:
+    """Files by key.
+
+    Args:
+        url: fsspec address of its root (``file:///…``, ``s3://…``, ``memory://``).
+    """
+
+    def __init__(self, url: str) -> None:
+        self.fs, self.root = url_to_fs(url, auto_mkdir=True) if url.startswith("file:") else url_to_fs(url)
+
+    def _at(self, key: str) -> str:
+        return posixpath.join(self.root, safe_path(key))
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store bytes under a key, all or nothing.
+
+        Raises:
+            StorageFull: If there is no space.
+            Unavailable: If the store does not answer.
+        """
+        self._write(key, lambda target: target.write(data))
+
+    def put_file(self, key: str, source: Path) -> None:
+        """Store a file under a key, streamed, all or nothing.
+
+        Raises:
+            StorageFull: If there is no space.
+            Unavailable: If the store does not answer.
+        """
+
+        def copy(target: IO[bytes]) -> None:
+            with source.open("rb") as stream:
+                while chunk := stream.read(_CHUNK):
+                    target.write(chunk)
+
+        self._write(key, copy)
+
+    def _write(self, key: str, fill: Any) -> None:
+        final = self._at(key)
+        partial = f"{final}.{uuid4().hex}.partial"
+        try:
+            self.fs.makedirs(posixpath.dirname(final), exist_ok=True)
+            with self.fs.open(partial, "wb") as target:
+                fill(target)
+            self.fs.mv(partial, final)
+        except OSError as error:
+            self._discard(partial)
+            if error.errno in _FULL:
+                raise StorageFull("The result store has no space left.", hint="Tell an admin.") from error
+            raise Unavailable("The result store does not answer.", hint="Try again in a moment.") from error
+
+    def _discard(self, path: str) -> None:
+        try:
+            self.fs.rm(path)
+        except OSError:
+            return  # it was never made, or the store is away: a *.partial is swept later
+
+    def get(self, key: str) -> bytes:
+        """Return the bytes of a key.
+
+        Raises:
+            NotFound: If there is no such key.
+            Unavailable: If the store does not answer.
+        """
+        return b"".join(self.chunks(key))
+
+    def size(self, key: str) -> int:
+        """Return the size of a key in bytes.
+
+        Raises:
+            NotFound: If there is no such key.
+            Unavailable: If the store does not answer.
+        """
+        try:
+            return int(self.fs.size(self._at(key)))
+        except FileNotFoundError:
+            raise NotFound("This file is not there any more.") from None
+        except OSError as error:
+            raise Unavailable("The result store does not answer.", hint="Try again in a moment.") from error
+
+    def exists(self, key: str) -> bool:
+        """Return whether a key is there."""
+        return bool(self.fs.exists(self._at(key)))
+
+    def chunks(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes of a key in pieces.
+
+        Args:
+            key: The key.
+            start: First byte.
+            end: One after the last byte; None for all.
+
+        Raises:
+            NotFound: If there is no such key.
+            Unavailable: If the store does not answer.
+        """
+        try:
+            with self.fs.open(self._at(key), "rb") as stream:
+                stream.seek(start)
+                left = None if end is None else end - start
+                while left is None or left > 0:
+                    chunk = stream.read(_CHUNK if left is None else min(_CHUNK, left))
+                    if not chunk:
+                        return
+                    left = None if left is None else left - len(chunk)
+                    yield chunk
+        except FileNotFoundError:
+            raise NotFound("This file is not there any more.") from None
+        except OSError as error:
+            raise Unavailable("The result store does not answer.", hint="Try again in a moment.") from error
+
+    def delete(self, prefix: str) -> None:
+        """Delete a key, or all keys below it."""
+        path = self._at(prefix)
+        if self.fs.exists(path):
+            self.fs.rm(path, recursive=True)
