@@ -26,6 +26,9 @@ from hub_ext.settings import HubExt
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_state = click.option(
+    "--state", type=click.Path(path_type=Path), default=Path(".hub-ext"), envvar="HUB_EXT_STATE", show_envvar=True
+)
 _REFUSED = (errors.NotSignedIn, errors.Forbidden, errors.Denied, errors.NotFound)
 
 
@@ -69,9 +72,7 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, envvar="HUB_EXT_PORT", show_envvar=True)
-@click.option(
-    "--state", type=click.Path(path_type=Path), default=Path(".hub-ext"), envvar="HUB_EXT_STATE", show_envvar=True
-)
+@_state
 def up(port: int, state: Path) -> None:
     """Run the whole platform on this machine until Ctrl-C (the embedded default).
 
@@ -300,13 +301,16 @@ def _follow(client: Any, ordered: dict[str, Any]) -> dict[str, Any]:
 
 
 def _save(client: Any, ended: dict[str, Any], wanted: dict[str, Any]) -> None:
+    from hub_ext.store import safe_path
+
     base = f"runs/{quote(ended['id'])}"
     for kind in ("report", "notebook"):
         if wanted[kind]:
             client.download(f"{base}/{kind}", wanted[kind])
     if wanted["artifacts"]:
         for item in client.call("GET", f"{base}/artifacts")["items"]:
-            client.download(f"{base}/artifacts/{quote(item['path'])}", wanted["artifacts"] / item["path"])
+            path = safe_path(item["path"])  # never trust where a server wants a file written
+            client.download(f"{base}/artifacts/{quote(path)}", wanted["artifacts"] / path)
 
 
 def _tell_end(ended: dict[str, Any]) -> None:
@@ -350,13 +354,7 @@ def audit() -> None:
 
 
 @audit.command()
-@click.option(
-    "--state",
-    type=click.Path(path_type=Path, exists=True),
-    default=Path(".hub-ext"),
-    envvar="HUB_EXT_STATE",
-    show_envvar=True,
-)
+@_state
 def verify(state: Path) -> None:
     """Walk the hash chain of the record and say whether it is intact."""
     import os
@@ -369,10 +367,7 @@ def verify(state: Path) -> None:
         verdict = walk(session)
     out.print(f"{verdict.checked} sealed acts, {verdict.unsealed} not sealed yet")
     if not verdict.intact:
-        err.print(
-            Text(
-                f"The chain is broken at {verdict.broken_at}: this act or the one before was changed.", style="bold red"
-            )
-        )
+        broken = f"The chain is broken at act {verdict.broken_at}: it or the one before was changed."
+        err.print(Text(broken, style="bold red"))
         sys.exit(1)
     out.print(Text("The chain is intact.", style="green"))

@@ -60,7 +60,7 @@ class Login:
 
     @classmethod
     def find(cls) -> Login:
-        """Return the login in force: ``HUB_EXT_URL`` and ``HUB_EXT_TOKEN``, else a notebook server's own, else the saved.
+        """Return the login in force: the environment's, else a notebook server's own, else the saved.
 
         Raises:
             NotSignedIn: If there is none.
