@@ -1,0 +1,111 @@
+"""Write the files that are made from code, or check that they are current (`--check`)."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def settings_reference() -> str:
+    """The settings, as a table."""
+    from hub_ext.settings import HubExt
+
+    lines = [
+        "# Settings",
+        "",
+        "Made from `hub_ext/settings.py` by `scripts/generate.py`; do not edit.",
+        "",
+        "In `jupyterhub_config.py`: `c.HubExt.<name> = …`. For a process of its own: `HUB_EXT_<NAME>` in the environment",
+        "(text as it is, anything else as JSON).",
+        "",
+        "| name | type | default | meaning |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, trait in sorted(HubExt.class_traits(config=True).items()):
+        default = json.dumps(trait.default() if callable(getattr(trait, "default", None)) else trait.default_value)
+        kind = type(trait).__name__.lower()
+        lines.append(f"| `{name}` | {kind} | `{default}` | {trait.help} |")
+    return "\n".join(lines) + "\n"
+
+
+def cli_reference() -> str:
+    """Every command with its help."""
+    from hub_ext.cli import cli
+
+    lines = ["# The `hub-ext` command", "", "Made from `hub_ext/cli.py` by `scripts/generate.py`; do not edit.", ""]
+    lines += ["Exit codes: 0 done; 1 the run failed, or a check found something; 2 the input or the command is wrong;"]
+    lines += ["3 not signed in, not allowed or not found; 4 the platform does not answer; 130 ended by Ctrl-C.", ""]
+
+    def walk(command: click.Command, name: str) -> None:
+        with click.Context(command, info_name=name, max_content_width=110, terminal_width=110) as context:
+            lines.extend([f"## `{name}`", "", "```text", command.get_help(context), "```", ""])
+        if isinstance(command, click.Group):
+            for key, child in sorted(command.commands.items()):
+                walk(child, f"{name} {key}")
+
+    walk(cli, "hub-ext")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def profile_schema() -> str:
+    """The JSON Schema of a profile file."""
+    from hub_ext.catalog.models import Profile
+
+    return json.dumps(Profile.model_json_schema(), indent=2) + "\n"
+
+
+def openapi() -> str:
+    """The description of the REST API."""
+    from hub_ext.web.api.openapi import document
+
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+FILES: dict[str, Callable[[], str]] = {
+    "docs/reference/settings.md": settings_reference,
+    "docs/reference/cli.md": cli_reference,
+    "docs/reference/profile.schema.json": profile_schema,
+    "hub_ext/web/openapi.json": openapi,
+}
+
+
+def migrations_are_current() -> bool:
+    """Whether the migrations make exactly the tables of the code."""
+    from hub_ext.db.migrate import differences, upgrade
+    from hub_ext.db.session import Database
+
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{folder}/check.sqlite")
+        upgrade(database)
+        found = differences(database)
+        database.dispose()
+    for difference in found:
+        print(f"migrations: {difference}", file=sys.stderr)
+    return not found
+
+
+def main() -> int:
+    """Write or check; return an exit code."""
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for name, make in FILES.items():
+        path, text = ROOT / name, make()
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {name}")
+    if check and stale:
+        print(f"Not current: {', '.join(stale)}. Run: python scripts/generate.py", file=sys.stderr)
+    return 1 if (check and stale) or not migrations_are_current() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
