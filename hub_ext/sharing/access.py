@@ -1,0 +1,69 @@
+"""Who may see and change a workflow.
+
+A workflow belongs to a person or to a group. People in the group ``<group>-publishers`` at the Hub publish for
+``<group>``; being a member of ``<group>`` alone is not enough. A group should therefore never bear the name of a
+person. Nobody publishes for `people.EXAMPLES`, the owner of what ships.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from sqlalchemy import ColumnElement, and_, or_, select
+
+from hub_ext.db.tables import Workflow, WorkflowGroup
+from hub_ext.people import EXAMPLES, Person
+
+VISIBILITIES = ("private", "groups", "everyone")
+
+_PUBLISHERS = "-publishers"
+
+
+def publishable_owners(person: Person) -> list[str]:
+    """Return the owners under whose name a person may publish: herself first, then groups by name.
+
+    Args:
+        person: Who asks.
+    """
+    groups = {group.removesuffix(_PUBLISHERS) for group in person.groups if group.endswith(_PUBLISHERS)}
+    return [person.name, *sorted(group for group in groups if _can_own(group) and group != person.name)]
+
+
+def _can_own(group: str) -> bool:
+    """An owner is one part of an address."""
+    plain = all(unicodedata.category(char)[0] not in "CZ" and char not in "/\\" for char in group)
+    return plain and group not in ("", ".", "..", EXAMPLES)
+
+
+def visible_to(person: Person) -> ColumnElement[bool]:
+    """Return the condition on `Workflow` that a person may see it.
+
+    It is for everyone, or hers (or of a group that she publishes for), or shared with one of her groups.
+
+    Args:
+        person: Who asks.
+    """
+    return or_(Workflow.visibility == "everyone", reached_by(person))
+
+
+def reached_by(person: Person) -> ColumnElement[bool]:
+    """Return the condition on `Workflow` that a person sees it for who she is, whoever else may see it.
+
+    Args:
+        person: Who asks.
+    """
+    own = Workflow.owner.in_(publishable_owners(person))
+    if not person.groups:
+        return own
+    shared = select(WorkflowGroup.workflow_id).where(WorkflowGroup.group.in_(sorted(person.groups)))
+    return or_(own, and_(Workflow.visibility == "groups", Workflow.id.in_(shared)))
+
+
+def may_edit(person: Person, workflow: Workflow) -> bool:
+    """Return whether a person may change a workflow and publish its next version.
+
+    Args:
+        person: Who asks.
+        workflow: The workflow.
+    """
+    return workflow.owner in publishable_owners(person)
