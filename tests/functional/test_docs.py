@@ -1,4 +1,4 @@
-"""Every command in README and docs runs as it stands there; what cannot run here is marked untested, with the reason."""
+"""Every command in README and docs runs as it stands; what cannot run here is marked untested, with the reason."""
 
 from __future__ import annotations
 
