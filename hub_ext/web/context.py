@@ -1,0 +1,51 @@
+"""What every handler needs, made once by the process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hub_ext.db.session import Database
+from hub_ext.decisions import CatalogStore, DecisionPoint
+from hub_ext.settings import HubExt
+from hub_ext.store import Store
+from hub_ext.web.hub import HubClient, ServiceAuth
+
+if TYPE_CHECKING:
+    from hub_ext.runs.live import Live
+    from hub_ext.runs.reconcile import Reconciler
+    from hub_ext.runs.service import RunService
+    from hub_ext.sharing.publishing import Publisher
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of the service.
+
+    Attributes:
+        settings: All settings.
+        prefix: Path of the service, with a slash at both ends (``/services/workflows/``).
+        database: The database.
+        store: The result store.
+        catalog: The profiles.
+        decisions: The decision point.
+        publisher: Publishes notebooks.
+        runs: Orders, cancels and shows runs.
+        live: What open pages hear of.
+        reconciler: Makes the states of runs true.
+        auth: The Hub's sign-in.
+        hub: The Hub's API.
+    """
+
+    settings: HubExt
+    prefix: str
+    database: Database
+    store: Store
+    catalog: CatalogStore
+    decisions: DecisionPoint
+    publisher: Publisher
+    runs: RunService
+    live: Live
+    reconciler: Reconciler
+    auth: ServiceAuth
+    hub: HubClient

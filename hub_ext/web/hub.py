@@ -1,0 +1,109 @@
+"""The Hub, as the service sees it: who somebody is, and which groups she is in now."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+from jupyterhub.httpclient import JupyterHubHTTPClient
+from jupyterhub.services.auth import HubOAuth
+from tornado.web import RequestHandler
+
+from hub_ext.errors import Forbidden, NotSignedIn, Unavailable
+from hub_ext.people import Person, roles_of
+
+# A session or token needs this scope to approve, review, entitle or administer; a notebook server's own has it not.
+ACT_IN_ROLES = "custom:hub-ext:act-in-roles"
+
+# How long the Hub's word on a token is believed, in seconds: a token that is revoked is good for this long at most.
+BELIEVED = 30
+
+_TIMEOUT = 10.0
+_AWAY = "The Hub does not answer, so nobody can be told apart right now."
+
+
+class ServiceAuth(HubOAuth):
+    """The Hub's sign-in for services, without tokens in addresses."""
+
+    def _get_token_url(self, handler: RequestHandler) -> str:  # noqa: ARG002
+        return ""
+
+
+def make_auth() -> ServiceAuth:
+    """Return the sign-in of this service, set up from what the Hub put into the environment."""
+    return ServiceAuth(cache_max_age=BELIEVED)
+
+
+class HubClient:
+    """The Hub's API, asked with the service's own token.
+
+    Args:
+        auth: Knows the address and the token.
+    """
+
+    def __init__(self, auth: HubOAuth) -> None:
+        self._url = str(auth.api_url).rstrip("/")
+        self._token = str(auth.api_token)
+        self._http: Any = None
+
+    def open(self) -> None:
+        """Prepare the one client of this process (the sign-in uses it too); needs the running loop."""
+        timeout = aiohttp.ClientTimeout(total=_TIMEOUT)
+        self._http = JupyterHubHTTPClient.instance(session_options={"timeout": timeout})
+
+    async def close(self) -> None:
+        """Close all connections to the Hub."""
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    async def _get(self, path: str) -> tuple[int, str]:
+        headers = {"Authorization": f"token {self._token}"}
+        try:
+            response = await self._http.fetch(f"{self._url}/{path}", headers=headers, raise_for_status=False)
+            return int(response.status), await response.text()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(_AWAY, hint="Try again in a moment.") from error
+
+    async def groups(self, name: str) -> tuple[frozenset[str], bool]:
+        """Return the groups of a person as they are now, and whether the Hub calls her an admin.
+
+        Args:
+            name: Her name at the Hub.
+
+        Raises:
+            NotSignedIn: If the Hub does not know her any more.
+            Unavailable: If the Hub does not answer, or does not let the service read groups.
+        """
+        status, text = await self._get(f"users/{quote(name, safe='')}")
+        if status == 404:
+            raise NotSignedIn("The Hub does not know you any more.", hint="Sign in again.")
+        if status != 200:
+            raise Unavailable("The Hub does not say which groups you are in.", hint="Tell an admin.")
+        model = json.loads(text)
+        return frozenset(model.get("groups", ())), bool(model.get("admin", False))
+
+
+def person_of(model: dict[str, Any], *, allowed: bool) -> Person:
+    """Return the person whom the Hub described for a session or token.
+
+    Args:
+        model: The Hub's word.
+        allowed: Whether the session or token may reach this service.
+
+    Raises:
+        Forbidden: If it may not, or if it is no person's.
+    """
+    if model.get("kind", "user") != "user":
+        raise Forbidden("This token belongs to a service; workflows are for people.", hint="Use a person's token.")
+    if not allowed:
+        raise Forbidden(
+            "This session or token may not reach this service.",
+            hint="Make a token with the scope access:services, or ask an admin.",
+        )
+    groups = frozenset(model.get("groups", ()))
+    may_administer = ACT_IN_ROLES in model.get("scopes", ())
+    roles = roles_of(groups, admin=bool(model.get("admin", False)))
+    return Person(str(model["name"]), groups, roles, may_administer)

@@ -1,0 +1,132 @@
+"""The process of the sharing service: `python -m hub_ext.web.server`, started by the Hub.
+
+What it starts, it ends: SIGTERM closes what listens, lets requests end, and stops the reconciler and the sealer. Runs are
+processes of their own and go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from hub_ext.db.migrate import upgrade
+from hub_ext.settings import HubExt
+from hub_ext.web import logs, parts
+from hub_ext.web.application import LONGEST_BODY, Service
+from hub_ext.web.context import Context
+
+log = structlog.get_logger("hub_ext.web.server")
+
+_THREADS = 8  # for calls of the database and the store
+_LAST_REQUESTS = 5.0  # seconds that requests get to end when the service stops
+
+
+def address(url: str) -> tuple[str, int]:
+    """Return host and port to listen on.
+
+    Args:
+        url: What the Hub calls the service's address (`JUPYTERHUB_SERVICE_URL`).
+
+    Raises:
+        ValueError: If it is not http://host:port.
+    """
+    parts_ = urlsplit(url)
+    if parts_.scheme != "http" or not parts_.hostname or not parts_.port:
+        msg = f"JUPYTERHUB_SERVICE_URL must be http://host:port, not {url!r}"
+        raise ValueError(msg)
+    return parts_.hostname, parts_.port
+
+
+def secret_key(path: Path) -> bytes:
+    """Return a secret that outlives restarts, made at first use (mode 0600).
+
+    Args:
+        path: Its file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(secrets.token_bytes(32))
+    return path.read_bytes()
+
+
+async def serve(settings: HubExt, environ: dict[str, str]) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        settings: All settings.
+        environ: Holds what the Hub told the service (`JUPYTERHUB_…`).
+
+    Raises:
+        ValueError: If the Hub's address of the service cannot be listened on.
+    """
+    host, port = address(environ.get("JUPYTERHUB_SERVICE_URL", ""))
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="call"))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    context = await asyncio.to_thread(_prepare, settings, environ)
+    context.hub.open()
+    key = await asyncio.to_thread(secret_key, settings.state / "keys" / "service-cookie-secret")
+    server = HTTPServer(Service(context, key), xheaders=True, max_body_size=LONGEST_BODY, idle_connection_timeout=120)
+    server.add_sockets(bind_sockets(port, host))
+    log.info("listening", host=host, port=port, prefix=context.prefix)
+    try:
+        await parts.run(context, stop)
+    finally:
+        server.stop()
+        context.streams.close()
+        await _drain(server)
+        await context.hub.close()
+        context.database.dispose()
+    log.info("stopped")
+
+
+def _prepare(settings: HubExt, environ: dict[str, str]) -> Context:
+    context = parts.build(settings, environ)
+    upgrade(context.database)
+    return context
+
+
+async def _drain(server: HTTPServer) -> None:
+    try:
+        await asyncio.wait_for(server.close_all_connections(), _LAST_REQUESTS)
+    except TimeoutError:
+        log.warning("some connections were cut")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the service until it is told to end.
+
+    Args:
+        argv: Arguments; there are none but ``--help``.
+    """
+    description = "The sharing service of hub-ext. The Hub starts it; its settings come from the environment."
+    argparse.ArgumentParser("hub_ext.web.server", description=description).parse_args(argv)
+    settings = HubExt.from_environment()
+    logs.configure(str(settings.log_level))
+    try:
+        asyncio.run(serve(settings, dict(os.environ)))
+    except (OSError, ValueError) as error:
+        log.error("the service cannot start", error=str(error))  # noqa: TRY400
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
