@@ -21,9 +21,7 @@ def sign_in(platform: Platform, name: str) -> httpx.Client:
     """Return a client with a browser's session of the sharing service."""
     client = httpx.Client(base_url=platform.url, trust_env=False, follow_redirects=True, timeout=60)
     page = client.get("/hub/login")
-    xsrf = {
-        "_xsrf": client.cookies.get("_xsrf", path="/hub/") or page.text.split('name="_xsrf" value="')[1].split('"')[0]
-    }
+    xsrf = {"_xsrf": page.text.split('name="_xsrf" value="')[1].split('"')[0]}
     client.post("/hub/login", data={"username": name, "password": PASSWORD, **xsrf}).raise_for_status()
     client.get("/services/workflows/").raise_for_status()
     return client
