@@ -15,6 +15,7 @@ import pytest
 pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
 
 API = "/services/workflows/api/v1"
+JSON = {"Content-Type": "application/json"}
 
 
 def book(parameters: str | None, *cells: str, version: int = 5) -> dict[str, Any]:
@@ -55,6 +56,7 @@ def refused(answer: httpx.Response, status: int, *words: str) -> None:
         assert word.casefold() in text, text
 
 
+R = {"name": "ir", "language": "R", "display_name": "R"}
 FOURTWO = {"nbformat": 4, "nbformat_minor": 2, "metadata": {}}
 NOTEBOOKS: list[tuple[str, Any, int, list[str]]] = [
     ("not a notebook", {"hello": "world"}, 422, ["notebook"]),
