@@ -25,7 +25,10 @@ class Workflow(Base):
     __tablename__ = "workflows"
     __table_args__ = (
         UniqueConstraint("owner", "name"),
+        # One for each order of the gallery; `visibility` first, so that a page costs the same among 100 and 10,000.
         Index("ix_workflows_listing", "visibility", "updated_at", "id"),
+        Index("ix_workflows_used", "visibility", "last_run_at", "id"),
+        Index("ix_workflows_title", "visibility", "title_key", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=lambda: new_id("w"))
@@ -35,7 +38,8 @@ class Workflow(Base):
     description: Mapped[str] = mapped_column(Text, default="")
     tags: Mapped[list[Any]] = mapped_column(default=list)
     visibility: Mapped[str] = mapped_column(String(16), default="private")  # private | groups | everyone
-    search: Mapped[str] = mapped_column(Text, default="")  # case-folded title, name, owner, tags, description
+    title_key: Mapped[str] = mapped_column(String(200), default="", server_default="")  # folded, to sort by
+    search: Mapped[str] = mapped_column(Text, default="")  # folded title, name, owner, tags, description
     latest: Mapped[int] = mapped_column(default=0)
     picture: Mapped[str | None] = mapped_column(String(128))  # key in the result store
     example_run_id: Mapped[str | None] = mapped_column(String(32))
@@ -57,12 +61,17 @@ class WorkflowGroup(Base):
 
 
 class WorkflowTag(Base):
-    """A tag of a workflow, for the filter of the gallery."""
+    """A tag of a workflow, for the filter of the gallery.
+
+    It repeats the workflow's visibility, so that the tags of what everybody sees are counted from one index.
+    """
 
     __tablename__ = "workflow_tags"
+    __table_args__ = (Index("ix_workflow_tags_visible", "visibility", "tag"),)
 
     workflow_id: Mapped[str] = mapped_column(ForeignKey("workflows.id"), primary_key=True)
     tag: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
+    visibility: Mapped[str] = mapped_column(String(16), default="private", server_default="private")
 
 
 class Favourite(Base):
