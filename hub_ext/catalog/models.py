@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 from typing import Annotated, Any, Literal, Self
 
@@ -133,7 +134,20 @@ class Egress(Model):
         if (self.cidr is None) == (self.namespace is None):
             msg = "name either a cidr or a namespace"
             raise ValueError(msg)
+        if self.cidr is not None:
+            _check_cidr(self.cidr)
         return self
+
+
+def _check_cidr(cidr: str) -> None:
+    try:
+        network = ipaddress.ip_network(cidr)
+    except ValueError as error:
+        msg = f"cidr: {error}"
+        raise ValueError(msg) from None
+    if network.is_link_local:
+        msg = "cidr: link-local addresses hold the credentials of machines in most clouds; no profile may reach them"
+        raise ValueError(msg)
 
 
 class Network(Model):
