@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from tornado import httputil
-from tornado.web import Application, HTTPError, RequestHandler, StaticFileHandler, URLSpec, _HandlerDelegate
+from tornado.web import Application, HTTPError, RequestHandler, URLSpec, _HandlerDelegate
 
 from hub_ext.web import logs
+from hub_ext.web.api.routes import routes as api_routes
 from hub_ext.web.base import BaseHandler
 from hub_ext.web.context import Context
-
-_STATIC = Path(__file__).parent / "static"
+from hub_ext.web.pages.page import Nowhere
+from hub_ext.web.pages.routes import routes as page_routes
 
 # Most bytes of a body that is read to its end only to be refused in words; one that is longer is cut off.
 LONGEST_BODY = 2**30
@@ -35,29 +34,6 @@ class Unknown(BaseHandler):
         raise HTTPError(404)
 
 
-class Assets(BaseHandler, StaticFileHandler):
-    """Our static files. They hold nothing private: reports without an origin load them too."""
-
-    public = True
-
-    def initialize(self, path: str, default_filename: str | None = None) -> None:
-        """Take the folder."""
-        BaseHandler.initialize(self)
-        StaticFileHandler.initialize(self, path, default_filename)
-
-    def set_extra_headers(self, path: str) -> None:
-        """Let any page load them, and browsers keep them."""
-        self.set_header("Access-Control-Allow-Origin", "*")
-        self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
-        longest = 365 * 24 * 3600 if "v" in self.request.arguments else 3600
-        self.set_header("Cache-Control", f"public, max-age={longest}")
-        self.clear_header("Expires")
-
-    async def head(self, path: str) -> None:  # type: ignore[override]
-        """Answer without the content."""
-        await self.get(path, include_body=False)
-
-
 class _Limited(httputil.HTTPMessageDelegate):
     """Drops the body of a request beyond its handler's limit, so that memory is bounded and the answer still comes."""
 
@@ -76,7 +52,7 @@ class _Limited(httputil.HTTPMessageDelegate):
 
     def finish(self) -> None:
         if self._read > self._limit:
-            self._request.longer_than = self._limit  # type: ignore[attr-defined]  # read by BaseHandler.prepare
+            self._request.body_dropped = True  # type: ignore[attr-defined]  # read by BaseHandler.prepare
             self._request.headers["Content-Type"] = ""  # what is left must not be parsed as a form
         self._inner.finish()
 
@@ -95,7 +71,7 @@ class Service(Application):
     def __init__(self, context: Context, cookie_secret: bytes) -> None:
         super().__init__(
             list(all_routes(context.prefix)),
-            default_handler_class=Unknown,
+            default_handler_class=Nowhere,
             context=context,
             cookie_secret=cookie_secret,
             log_function=logs.access,
@@ -113,9 +89,8 @@ class Service(Application):
     ) -> Any:
         """Return what takes in a request for a handler, with the handler's limit on the body."""
         inner = super().get_handler_delegate(request, target_class, target_kwargs, path_args, path_kwargs)
-        limit = getattr(target_class, "body_limit", BaseHandler.body_limit)
-        settings = self.settings["context"].settings
-        return _Limited(inner, request, limit(settings) if callable(limit) else limit)
+        longest = target_class.longest_body if issubclass(target_class, BaseHandler) else BaseHandler.longest_body
+        return _Limited(inner, request, longest(self.settings["context"].settings))
 
 
 def all_routes(prefix: str) -> Iterable[URLSpec]:
@@ -124,11 +99,6 @@ def all_routes(prefix: str) -> Iterable[URLSpec]:
     Args:
         prefix: Path of the service, with a slash at both ends.
     """
-    from hub_ext.web.api.routes import routes as api_routes
-
     yield from api_routes(prefix)
-    if importlib.util.find_spec("hub_ext.web.pages.routes"):
-        from hub_ext.web.pages.routes import routes as page_routes
-
-        yield from page_routes(prefix)
-    yield URLSpec(f"{prefix}static/(.*)", Assets, {"path": str(_STATIC)})
+    yield URLSpec(f"{prefix}api/.*", Unknown)
+    yield from page_routes(prefix)

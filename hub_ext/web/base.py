@@ -14,9 +14,8 @@ from jupyterhub.services.auth import HubOAuthenticated
 from jupyterhub.utils import get_browser_protocol
 from tornado.web import HTTPError, RequestHandler
 
-from hub_ext.catalog.quantities import human_size
 from hub_ext.db.types import new_id
-from hub_ext.errors import Forbidden, NotSignedIn, TooLarge, Unavailable
+from hub_ext.errors import Forbidden, NotSignedIn, Problem, TooLarge, Unavailable
 from hub_ext.people import Person, roles_of
 from hub_ext.settings import HubExt
 from hub_ext.web import errors
@@ -39,15 +38,12 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
     Attributes:
         public: No sign-in is needed.
         sign_in_page: Who is not signed in is led to the Hub's sign-in, for a GET that a browser navigates to.
-        body_limit: Most bytes of a request's body, or a function of the settings that says it; a body that is longer is
-            read, dropped and refused.
         person: Who asks, with her groups as the Hub said at most `hub.BELIEVED` seconds ago.
         request_id: Finds this request in the log.
     """
 
     public: ClassVar[bool] = False
     sign_in_page: ClassVar[bool] = False
-    body_limit: ClassVar[int | Callable[[HubExt], int]] = 2**20
 
     person: Person
 
@@ -62,14 +58,17 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
         """Sign the caller in.
 
         Raises:
-            TooLarge: If the body is longer than `body_limit`.
+            HTTPError: If there is no such method here (405).
+            TooLarge: If the body is longer than `longest_body`.
             NotSignedIn: If nobody is.
             Forbidden: If she may not reach this service, or a browser's request may have been forged.
             Unavailable: If the Hub does not answer.
         """
-        longest = getattr(self.request, "longer_than", None)
-        if longest is not None:
-            raise TooLarge(f"The request is longer than {human_size(longest)}, the most that is read here.")
+        allowed = self.allowed_methods()
+        if len(allowed) > 1 and self.request.method not in allowed:
+            raise HTTPError(405)
+        if getattr(self.request, "body_dropped", False):
+            raise self.too_large()
         if self.public:
             return
         person = await self.identify()
@@ -136,6 +135,17 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
     def _fetched_by_script(self) -> bool:
         mode = self.request.headers.get("Sec-Fetch-Mode", "navigate")
         return mode != "navigate" or "HX-Request" in self.request.headers
+
+    @classmethod
+    def longest_body(cls, settings: HubExt) -> int:
+        """Return the most bytes of a request's body; one that is longer is read, dropped and refused."""
+        del settings
+        return 2**20
+
+    def too_large(self) -> TooLarge:
+        """Return what is told about a body that is too long."""
+        longest = self.longest_body(self.context.settings)
+        return TooLarge(f"The request is larger than {longest / 2**20:.0f} MiB, the most that is read here.")
 
     # -- work ----------------------------------------------------------------------------------------------------
 
@@ -231,16 +241,30 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
         return getattr(type(self), method) is not getattr(RequestHandler, method)
 
     async def head(self, *args: Any, **kwargs: Any) -> None:
-        """Answer as GET does, without its body.
-
-        Raises:
-            HTTPError: If there is no GET here.
-        """
-        if not self._knows("get"):
-            raise HTTPError(405)
+        """Answer as GET does, without its body."""
         await self.get(*args, **kwargs)  # type: ignore[misc]  # tornado types it as sync or async
 
     def options(self, *_args: Any, **_kwargs: Any) -> None:
         """Say which methods there are."""
         self.set_header("Allow", ", ".join(self.allowed_methods()))
         self.set_status(204)
+
+
+class TakesNotebook:
+    """Mixin for a handler that takes a notebook: its body may be as long as one."""
+
+    context: Context
+
+    @classmethod
+    def longest_body(cls, settings: HubExt) -> int:
+        """Return the most bytes of a body: a notebook, escaped in JSON or in base 64, and fields beside it."""
+        return settings.upload_limit * 3 // 2 + 2**20
+
+    def too_large(self) -> TooLarge:
+        """Return what is told about a body that is too long."""
+        longest = self.context.settings.upload_limit / 2**20
+        return TooLarge(
+            f"notebook: is larger than {longest:.0f} MiB, the most that can be published.",
+            hint="Clear large outputs, or keep the data in a file beside the notebook.",
+            problems=[Problem("notebook", f"may have at most {longest:.0f} MiB")],
+        )

@@ -10,6 +10,7 @@ from hub_ext.decisions import CatalogStore, DecisionPoint
 from hub_ext.settings import HubExt
 from hub_ext.store import Store
 from hub_ext.web.hub import HubClient, ServiceAuth
+from hub_ext.web.stream import Streams
 
 if TYPE_CHECKING:
     from hub_ext.runs.live import Live
@@ -35,6 +36,7 @@ class Context:
         reconciler: Makes the states of runs true.
         auth: The Hub's sign-in.
         hub: The Hub's API.
+        streams: The event streams that are open.
     """
 
     settings: HubExt
@@ -49,3 +51,4 @@ class Context:
     reconciler: Reconciler
     auth: ServiceAuth
     hub: HubClient
+    streams: Streams

@@ -1,17 +1,19 @@
 """The process of the sharing service: `python -m hub_ext.web.server`, started by the Hub.
 
-What it starts, it ends: SIGTERM closes what listens, lets requests end, and stops the reconciler and the sealer. Runs are
-processes of their own and go on.
+What it starts, it ends: SIGTERM closes what listens, lets requests end, and stops the reconciler and the sealer. Runs
+are processes of their own and go on.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,12 +58,13 @@ def secret_key(path: Path) -> bytes:
         path: Its file.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(secrets.token_bytes(32))
+    if not path.exists():
+        descriptor, made = tempfile.mkstemp(dir=path.parent)  # mode 0600
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(secrets.token_bytes(32))
+        with contextlib.suppress(FileExistsError):  # somebody else was first: theirs counts
+            os.link(made, path)
+        Path(made).unlink()
     return path.read_bytes()
 
 
@@ -124,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         asyncio.run(serve(settings, dict(os.environ)))
     except (OSError, ValueError) as error:
-        log.error("the service cannot start", error=str(error))  # noqa: TRY400
+        log.error("the service cannot start", error=str(error))
         sys.exit(1)
 
 

@@ -3,15 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tornado.iostream import StreamClosedError
+
+from hub_ext.errors import HubExtError
+
+if TYPE_CHECKING:
+    from hub_ext.web.base import BaseHandler
+
+KEEP_ALIVE = 8.0  # seconds without an event after which a comment keeps proxies from cutting the stream
+CHECK_AGAIN = 30.0  # seconds after which the rights of who listens are looked at again
+COME_BACK = 1000  # milliseconds after which a browser whose stream broke comes back
+
+
+class Event(Protocol):
+    """What is told; `hub_ext.runs.live.LiveEvent` is one."""
+
+    @property
+    def id(self) -> str:
+        """Opaque cursor: a stream that starts from it misses nothing."""
+
+    @property
+    def type(self) -> str:
+        """Name of the event."""
+
+    @property
+    def data(self) -> Any:
+        """JSON."""
 
 
 class Streams:
     """Every stream that is open, so that the service can end them when it stops."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
-    def add(self, task: asyncio.Task[None]) -> None:
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def add(self, task: asyncio.Task[Any]) -> None:
         """Remember the task of a stream until it ends."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -20,3 +54,79 @@ class Streams:
         """End all streams; browsers come back with the id of the last event they saw."""
         for task in self._tasks:
             task.cancel()
+
+
+def encode(event: Event) -> str:
+    """Return an event as the lines of a stream."""
+    data = json.dumps(event.data, ensure_ascii=False, separators=(",", ":"))
+    head = f"id: {event.id}\n" if event.id else ""
+    return f"{head}event: {event.type}\ndata: {data}\n\n"
+
+
+async def send(
+    handler: BaseHandler,
+    events: AsyncIterator[Event],
+    still_allowed: Callable[[], Awaitable[object]],
+) -> None:
+    """Send events until they end, the browser goes, the right to see them ends, or the service stops.
+
+    Args:
+        handler: Who answers.
+        events: What to tell.
+        still_allowed: Raises a `HubExtError` when the caller may not hear more.
+    """
+    handler.set_header("Content-Type", "text/event-stream")
+    handler.set_header("Cache-Control", "no-store")
+    handler.set_header("X-Accel-Buffering", "no")
+    if handler.request.method == "HEAD":
+        await handler.finish()
+        return
+    task = asyncio.current_task()
+    if task is None:
+        return
+    handler.context.streams.add(task)
+    handler.request.connection.set_close_callback(task.cancel)
+    try:
+        handler.write(f"retry: {COME_BACK}\n\n")
+        await handler.flush()
+        await _pump(handler, events, still_allowed)
+        handler.write("event: end\ndata: {}\n\n")
+    except HubExtError as error:
+        handler.write(f"event: end\ndata: {json.dumps({'reason': error.detail})}\n\n")
+    except StreamClosedError:
+        return
+    except asyncio.CancelledError:
+        task.uncancel()  # ours: the browser went, or the service stops
+    finally:
+        handler.request.connection.set_close_callback(None)
+    if not handler.request.connection.stream.closed():
+        await handler.finish()
+
+
+async def _pump(
+    handler: BaseHandler, events: AsyncIterator[Event], still_allowed: Callable[[], Awaitable[object]]
+) -> None:
+    checked = time.monotonic()
+    coming = asyncio.ensure_future(_next(events))
+    try:
+        while True:
+            done, _ = await asyncio.wait({coming}, timeout=KEEP_ALIVE)
+            if time.monotonic() - checked >= CHECK_AGAIN:
+                await still_allowed()
+                checked = time.monotonic()
+            if not done:
+                handler.write(": still here\n\n")
+            else:
+                event = coming.result()
+                if event is None:
+                    return
+                handler.write(encode(event))
+                coming = asyncio.ensure_future(_next(events))
+            await handler.flush()
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+
+
+async def _next(events: AsyncIterator[Event]) -> Event | None:
+    return await anext(events, None)

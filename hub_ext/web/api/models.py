@@ -1,0 +1,441 @@
+"""The shapes of the API: what is taken and what is given. `openapi.json` is made from them."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+Item = TypeVar("Item")
+State = Literal["queued", "starting", "running", "succeeded", "failed", "cancelled", "lost"]
+
+
+class Taken(BaseModel):
+    """Base of what is taken: nothing that is not known is passed over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Given(BaseModel):
+    """Base of what is given."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+# -- what is taken -----------------------------------------------------------------------------------------------------
+
+
+def _notebook_bytes(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    msg = "must be a notebook: its JSON as an object or as text, or its file in a multipart form"
+    raise ValueError(msg)
+
+
+Notebook = Annotated[
+    bytes,
+    BeforeValidator(_notebook_bytes),
+    WithJsonSchema(
+        {
+            "description": "The notebook: its JSON as an object or as text; in a form, its file.",
+            "oneOf": [{"type": "object"}, {"type": "string", "contentMediaType": "application/x-ipynb+json"}],
+        }
+    ),
+]
+Limit = Annotated[int, Field(ge=1, le=100)]
+Cursor = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Texts = list[str]
+
+
+class Draft(Taken):
+    """A notebook to publish. What is left out stays as it is, or comes from the notebook."""
+
+    name: str
+    notebook: Notebook
+    profile: str | None = None
+    visibility: Literal["private", "groups", "everyone"] | None = None
+    groups: Texts | None = None
+    title: str | None = None
+    description: str | None = None
+    tags: Texts | None = None
+    message: str = ""
+    owner: str | None = None
+
+
+class Upload(Taken):
+    """A notebook to look at."""
+
+    notebook: Notebook
+
+
+class WorkflowChange(Taken):
+    """What shall be different about a workflow; what is left out stays as it is."""
+
+    title: str | None = None
+    description: str | None = None
+    tags: Texts | None = None
+    visibility: Literal["private", "groups", "everyone"] | None = None
+    groups: Texts | None = None
+
+
+class RunOrder(Taken):
+    """What to run."""
+
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="Values by name, as the version's schema says."
+    )
+    version: int | None = Field(default=None, ge=1, le=2**31 - 1, description="Left out: the newest.")
+    profile: str | None = Field(default=None, description="Another profile than the version's.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Options of the profile.")
+    again_of: str | None = Field(default=None, description="The run that this one repeats.")
+
+
+class WorkflowQuery(Taken):
+    """Which workflows."""
+
+    q: str = Field(default="", description="Words that title, name, owner, tags or description hold.")
+    tag: str | None = None
+    owner: str | None = None
+    favourite: bool = Field(default=False, description="Only the caller's favourites.")
+    sort: Literal["updated", "used", "title"] = "updated"
+    limit: Limit = 30
+    cursor: Cursor | None = None
+
+
+class PageQuery(Taken):
+    """A part of a list."""
+
+    limit: Limit = 30
+    cursor: Cursor | None = None
+
+
+class RunQuery(PageQuery):
+    """Which runs of the caller."""
+
+    state: State | None = None
+
+
+class NotebookQuery(Taken):
+    """How a notebook is given."""
+
+    format: Literal["ipynb", "html"] = Field(default="ipynb", description="The file, or a page that shows it.")
+
+
+class FollowQuery(Taken):
+    """From where a stream goes on."""
+
+    cursor: Cursor | None = Field(default=None, description="Id of the last event seen, as `Last-Event-ID`.")
+
+
+class EventsQuery(FollowQuery):
+    """What to hear of."""
+
+    topics: str = Field(
+        default="runs,workflows",
+        max_length=2000,
+        description="Names with commas between: `runs` (the caller's), `workflows`, `run:<id>`.",
+    )
+
+
+class AuditQuery(PageQuery):
+    """Which acts."""
+
+    actor: str | None = Field(default=None, max_length=255)
+    action: str | None = Field(default=None, max_length=64, description="`run.create`, or `run` for all about runs.")
+    object: str | None = Field(default=None, max_length=440, description="`type:id`, or `type`.")
+    outcome: Literal["allowed", "denied", "failed"] | None = None
+    since: AwareDatetime | None = Field(default=None, description="RFC 3339, with its zone.")
+    until: AwareDatetime | None = Field(default=None, description="RFC 3339, with its zone.")
+
+
+# -- what is given -----------------------------------------------------------------------------------------------------
+
+
+class Fault(Given):
+    """What is wrong with one field."""
+
+    field: str
+    message: str
+    line: int | None = None
+
+
+class Problem(Given):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    hint: str | None = None
+    errors: list[Fault] | None = None
+
+
+class Page(Given, Generic[Item]):
+    """A part of a list; `next` is the cursor of the following part."""
+
+    items: list[Item]
+    next: str | None = None
+
+
+class Health(Given):
+    """How often runs succeeded, over 30 days; cancelled ones do not count."""
+
+    succeeded: int
+    ended: int
+
+
+class WorkflowItem(Given):
+    """A workflow in a list."""
+
+    owner: str
+    name: str
+    version: int = Field(description="Number of the newest version.")
+    title: str
+    description: str
+    tags: list[str]
+    visibility: Literal["private", "groups", "everyone"]
+    verified: bool
+    favourite: bool
+    health: Health
+    picture: bool = Field(description="Whether there is a picture to show.")
+    updated_at: datetime
+    last_run_at: datetime | None
+
+
+class Tag(Given):
+    """A tag, and how many of the workflows found have it."""
+
+    tag: str
+    count: int
+
+
+class WorkflowList(Page[WorkflowItem]):
+    """Workflows that the caller may see."""
+
+    total: int
+    tags: list[Tag]
+
+
+class Finding(Given):
+    """What an author should know about a notebook."""
+
+    message: str
+    fix: str = ""
+    line: int | None = None
+
+
+class VersionItem(Given):
+    """A version in a list."""
+
+    version: int
+    author: str
+    message: str
+    profile: str
+    digest: str
+    verified: bool
+    created_at: datetime
+
+
+class VersionList(Page[VersionItem]):
+    """Versions of a workflow."""
+
+    total: int
+
+
+class Version(VersionItem):
+    """A version of a workflow."""
+
+    owner: str
+    name: str
+    cells: int = Field(description="How many code cells it has.")
+    parameters_schema: dict[str, Any] = Field(alias="schema", description="JSON Schema of the parameters.")
+    findings: list[Finding]
+
+
+class Workflow(WorkflowItem):
+    """A workflow, with its newest version."""
+
+    groups: list[str] = Field(description="Who sees it, for the visibility `groups`; told to who may edit it.")
+    may_edit: bool
+    example_run: str | None
+    author: str
+    message: str
+    profile: str
+    cells: int
+    parameters_schema: dict[str, Any] = Field(alias="schema", description="JSON Schema of the parameters.")
+    findings: list[Finding]
+    created_at: datetime
+
+
+class Published(Given):
+    """What publishing led to."""
+
+    id: str
+    owner: str
+    name: str
+    version: int
+    created: bool
+
+
+class Inspection(Given):
+    """What a notebook would be as a workflow."""
+
+    name: str
+    title: str
+    description: str
+    tags: list[str]
+    profile: str | None
+    parameters_schema: dict[str, Any] = Field(alias="schema")
+    findings: list[Finding]
+
+
+class RunOf(Given):
+    """Which workflow a run is of."""
+
+    owner: str
+    name: str
+    version: int
+    title: str
+
+
+class RunItem(Given):
+    """A run in a list."""
+
+    id: str
+    state: State
+    workflow: RunOf
+    caller: str
+    cells_total: int
+    cells_done: int
+    reason: str
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class RunError(Given):
+    """The error that ended a run."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = ""
+    message: str = ""
+    cell: int | None = None
+
+
+class Run(RunItem):
+    """A run."""
+
+    parameters: dict[str, Any]
+    secret_names: list[str]
+    profile: str
+    profile_version: int | None
+    options: dict[str, Any]
+    error: RunError | None
+    report: bool
+    notebook: bool
+    picture: bool
+    artifacts: int = Field(description="How many files it left.")
+    cancel_requested_at: datetime | None
+    cancelled_by: str | None
+    again_of: str | None
+    example: bool = Field(description="Whether the author shows it as the example.")
+
+
+class Artifact(Given):
+    """A file that a run left."""
+
+    path: str
+    size: int
+    type: str = ""
+
+
+class ProfileOption(Given):
+    """A choice that a person has."""
+
+    title: str
+    type: str
+    choices: list[str | int | float | bool] | None = None
+    minimum: str | int | float | None = None
+    maximum: str | int | float | None = None
+    default: str | int | float | bool
+    description: str = ""
+
+
+class ProfileItem(Given):
+    """A profile, as it is for the caller."""
+
+    name: str
+    version: int
+    title: str
+    owner: str
+    tags: list[str]
+    description: str
+    image: str
+    resources: dict[str, Any]
+    lifetime: dict[str, Any] = Field(description="Minutes.")
+    options: dict[str, ProfileOption]
+    usable: bool
+    reason: str = Field(description="Why the caller may not use it.")
+    ask: str = Field(description="Whom to ask for it.")
+
+
+class Profile(ProfileItem):
+    """A profile with its versions."""
+
+    digest: str
+    versions: list[int]
+    spec: dict[str, Any] = Field(description="All that a server or run of it may be.")
+
+
+class Subject(Given):
+    """An object that somebody acted on."""
+
+    type: str
+    id: str
+
+
+class Act(Given):
+    """Who did what to which object."""
+
+    id: int
+    sequence: int | None
+    at: datetime
+    actor: str
+    action: str
+    object: Subject
+    outcome: str
+    detail: dict[str, Any]
+    digest: str | None
+
+
+class Verdict(Given):
+    """Whether the record of acts is as it was written."""
+
+    intact: bool
+    checked: int
+    unsealed: int
+    broken_at: int | None
+
+
+class Part(Given):
+    """One part of the service."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+class ServiceHealth(Given):
+    """Whether the service works."""
+
+    status: Literal["ok", "unavailable"]
+    version: str
+    parts: list[Part]
