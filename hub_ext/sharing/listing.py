@@ -2,7 +2,7 @@
 
 What everybody sees and what is for this person alone are two disjoint parts. The first, large one is read in order from
 an index and counted from an index; the second is small. So a page costs the same among 100 workflows and 10,000.
-Only a search has to look at every row, and does so once, for the page and its total together.
+Only a search for words has to look at every row, and does so once, for the page and its total together.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hub_ext.db.tables import Favourite, Version, Workflow, WorkflowTag
 from hub_ext.db.types import now
 from hub_ext.errors import InvalidInput
 from hub_ext.people import Person
-from hub_ext.sharing.access import reached_by
+from hub_ext.sharing.access import reached_by, visible_to
 from hub_ext.sharing.cursors import read_cursor, write_cursor
 from hub_ext.sharing.health import Health, health
 from hub_ext.sharing.search import words
@@ -130,6 +130,19 @@ class _Order:
         return or_(later, key.is_(None)) if self.kind is datetime else later
 
 
+@dataclass(frozen=True)
+class _Filter:
+    """Conditions, and the words whose place in a title decides the rank."""
+
+    conditions: list[ColumnElement[bool]]
+    words: list[str]
+
+    def rank(self) -> ColumnElement[int]:
+        """How many of the words are not in the title."""
+        missing = [case((Workflow.title_key.contains(word, autoescape=True), 0), else_=1) for word in self.words]
+        return reduce(add, missing, literal(0))
+
+
 _ORDERS = {
     "updated": _Order(Workflow.updated_at, datetime, down=True),
     "used": _Order(Workflow.last_run_at, datetime, down=True),
@@ -150,10 +163,13 @@ def listing(session: Session, person: Person, query: Query) -> Listing:
     """
     order = _check(query)
     found = words(query.q)
-    parts = _parts(person, query, found)
-    if parts is None:
+    filters = _filters(person, query, found)
+    if filters is None:
         return Listing(tags=tags_of(session, person))
-    rows, total = (_search if found else _browse)(session, person, query, order, parts)
+    if filters:
+        rows, total = _filtered(session, person, query, order, _Filter(filters, found))
+    else:
+        rows, total = _all(session, person, query, order)
     more = len(rows) > query.limit
     rows = rows[: query.limit]
     following = write_cursor(query.sort, rows[-1].rank, rows[-1].key, rows[-1].id) if more else None
@@ -168,25 +184,19 @@ def _check(query: Query) -> _Order:
     return _ORDERS[query.sort]
 
 
-def _parts(person: Person, query: Query, found: Sequence[str]) -> list[list[ColumnElement[bool]]] | None:
-    """Return the conditions of the two parts; None if a filter names what no database could hold."""
+def _filters(person: Person, query: Query, found: Sequence[str]) -> list[ColumnElement[bool]] | None:
+    """Return what a query asks for beyond the order; None if it names what no database could hold."""
+    if not all(is_storable(text) for text in (query.tag, query.owner) if text is not None):
+        return None
     filters: list[ColumnElement[bool]] = []
-    for text in (query.tag, query.owner):
-        if text is not None and not is_storable(text):
-            return None
     if query.owner is not None:
         filters.append(Workflow.owner == query.owner)
     if query.tag is not None:
-        filters.append(
-            Workflow.id.in_(select(WorkflowTag.workflow_id).where(WorkflowTag.tag == query.tag.strip().casefold()))
-        )
+        tag = query.tag.strip().casefold()
+        filters.append(Workflow.id.in_(select(WorkflowTag.workflow_id).where(WorkflowTag.tag == tag)))
     if query.favourite:
         filters.append(Workflow.id.in_(select(Favourite.workflow_id).where(Favourite.user == person.name)))
-    filters += [Workflow.search.contains(word, autoescape=True) for word in found]
-    return [
-        [Workflow.visibility == "everyone", *filters],
-        [Workflow.visibility.in_(("groups", "private")), reached_by(person), *filters],
-    ]
+    return filters + [Workflow.search.contains(word, autoescape=True) for word in found]
 
 
 def is_storable(text: str) -> bool:
@@ -194,52 +204,54 @@ def is_storable(text: str) -> bool:
     return len(text) <= 400 and not any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in text)
 
 
-def _browse(
-    session: Session, person: Person, query: Query, order: _Order, parts: list[list[ColumnElement[bool]]]
-) -> tuple[Sequence[Row[Any]], int]:
-    conditions: list[ColumnElement[bool]] = []
+def _all(session: Session, person: Person, query: Query, order: _Order) -> tuple[Sequence[Row[Any]], int]:
+    """Everything that a person may see: the head of each of the two parts, merged; and their counts."""
+    parts = [
+        [Workflow.visibility == "everyone"],
+        [Workflow.visibility != "everyone", reached_by(person)],
+    ]
+    begin: list[ColumnElement[bool]] = []
     if query.cursor is not None:
         _, at, after_id = read_cursor(query.sort, query.cursor, (int, order.kind, str))
-        conditions.append(order.after(order.column, Workflow.id, at, after_id))
-    limited = [
+        begin.append(order.after(order.column, Workflow.id, at, after_id))
+    heads = [
         select(
             select(Workflow.id.label("id"), order.column.label("key"), literal(0).label("rank"))
-            .where(*part, *conditions)
+            .where(*part, *begin)
             .order_by(*order.clauses(order.column, Workflow.id))
             .limit(query.limit + 1)
             .subquery()
         )
         for part in parts
     ]
-    page = union_all(*limited).subquery("page")
-    rows = session.execute(
-        _rows(person, page).order_by(*order.clauses(page.c.key, page.c.id)).limit(query.limit + 1)
-    ).all()
+    page = union_all(*heads).subquery("page")
+    rows = _rows(person, page).order_by(*order.clauses(page.c.key, page.c.id)).limit(query.limit + 1)
     counts = [select(func.count()).select_from(Workflow).where(*part).scalar_subquery() for part in parts]
-    return rows, int(session.scalar(select(counts[0] + counts[1])) or 0)
+    return session.execute(rows).all(), int(session.scalar(select(counts[0] + counts[1])) or 0)
 
 
-def _search(
-    session: Session, person: Person, query: Query, order: _Order, parts: list[list[ColumnElement[bool]]]
+def _filtered(
+    session: Session, person: Person, query: Query, order: _Order, wanted: _Filter
 ) -> tuple[Sequence[Row[Any]], int]:
-    missing = [case((Workflow.title_key.contains(word, autoescape=True), 0), else_=1) for word in words(query.q)]
-    rank = reduce(add, missing).label("rank")
-    found = union_all(
-        *(select(Workflow.id.label("id"), order.column.label("key"), rank).where(*part) for part in parts)
-    ).cte("found")
+    """What fits some filters: looked for once, for the page and its total together."""
+    found = (
+        select(Workflow.id.label("id"), order.column.label("key"), wanted.rank().label("rank"))
+        .where(visible_to(person), *wanted.conditions)
+        .cte("found")
+    )
+    by = [found.c.rank, *order.clauses(found.c.key, found.c.id)]
     page = select(found)
     if query.cursor is not None:
         after_rank, at, after_id = read_cursor(query.sort, query.cursor, (int, order.kind, str))
         same = and_(found.c.rank == after_rank, order.after(found.c.key, found.c.id, at, after_id))
         page = page.where(or_(found.c.rank > after_rank, same))
-    by = [found.c.rank, *order.clauses(found.c.key, found.c.id)]
     shown = page.order_by(*by).limit(query.limit + 1).subquery("page")
     count = select(func.count()).select_from(found)
     statement = _rows(person, shown).add_columns(count.scalar_subquery().label("total"))
     rows = session.execute(statement.order_by(shown.c.rank, *order.clauses(shown.c.key, shown.c.id))).all()
     if rows:
-        return rows, rows[0].total
-    return rows, (session.scalar(count) or 0) if query.cursor else 0
+        return rows, int(rows[0].total)
+    return rows, int(session.scalar(count) or 0) if query.cursor else 0
 
 
 def _rows(person: Person, page: Subquery | CTE) -> Select[Any]:
@@ -305,7 +317,7 @@ def tags_of(session: Session, person: Person) -> list[tuple[str, int]]:
     """
     count = func.count()
     everyones = select(WorkflowTag.tag, count).where(WorkflowTag.visibility == "everyone").group_by(WorkflowTag.tag)
-    reached = select(Workflow.id).where(Workflow.visibility.in_(("groups", "private")), reached_by(person))
+    reached = select(Workflow.id).where(Workflow.visibility != "everyone", reached_by(person))
     hers = select(WorkflowTag.tag, count).where(WorkflowTag.workflow_id.in_(reached)).group_by(WorkflowTag.tag)
     counts: Counter[str] = Counter()
     for query in (everyones, hers):
@@ -325,7 +337,7 @@ def favourites(session: Session, person: Person, limit: int) -> list[Summary]:
     kept = (
         select(Workflow.id.label("id"), Favourite.created_at.label("key"), literal(0).label("rank"))
         .join(Favourite, Favourite.workflow_id == Workflow.id)
-        .where(Favourite.user == person.name, or_(Workflow.visibility == "everyone", reached_by(person)))
+        .where(Favourite.user == person.name, visible_to(person))
         .order_by(Favourite.created_at.desc(), Workflow.id)
         .limit(limit)
         .subquery("page")
