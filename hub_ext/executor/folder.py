@@ -1,0 +1,131 @@
+"""The launch folder: what lies where, who is alive, and how an end is told. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# Every process of a launch has this in its environment, so that each is found whoever its parent is.
+MARKER = "HUB_EXT_LAUNCH"
+
+# Space kept for the outcome from the start on, so that a full disk can still be told.
+RESERVED = 64 * 1024
+
+
+class Folder:
+    """The folder of one launch.
+
+    Args:
+        root: ``launches/<launch id>``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.spec = root / "spec.json"
+        self.notebook = root / "notebook.ipynb"
+        self.lock = root / "lock"
+        self.process = root / "pid.json"
+        self.events = root / "events.jsonl"
+        self.log = root / "executor.log"
+        self.work = root / "work"
+        self.home = root / "home"
+        self.temporary = root / "tmp"
+        self.report = root / "report.html"
+        self.output = root / "output.ipynb"
+        self.picture = root / "picture.png"
+        self.outcome = root / "outcome.json"
+        self.reserve = root / "outcome.reserved"
+
+    @property
+    def launch_id(self) -> str:
+        """The launch id."""
+        return self.root.name
+
+    def make(self) -> None:
+        """Make the folder and those in it; only its user may enter."""
+        for path in (self.root, self.work, self.home, self.temporary):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def take_lock(self) -> int:
+        """Take the lock that says "alive" and return its file descriptor; children do not inherit it."""
+        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return descriptor
+
+    def is_locked(self) -> bool:
+        """Return whether an executor is alive in this folder."""
+        try:
+            descriptor = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        else:
+            return False
+        finally:
+            os.close(descriptor)
+
+    def has_begun(self) -> bool:
+        """Return whether the executor was told to go, and so may have run a part of the notebook."""
+        try:
+            return self.events.stat().st_size > 0
+        except FileNotFoundError:
+            return False
+
+    def reserve_outcome(self) -> None:
+        """Keep space for the outcome."""
+        self.reserve.write_bytes(b"\n" * RESERVED)
+
+    def write_outcome(self, outcome: dict[str, Any]) -> None:
+        """Write how it ended, all or nothing, into the space that was reserved for it."""
+        text = json.dumps(outcome).encode()
+        with self.reserve.open("r+b" if self.reserve.exists() else "wb") as stream:
+            stream.write(text)
+            stream.flush()
+            stream.truncate(len(text))
+            os.fsync(stream.fileno())
+        self.reserve.replace(self.outcome)
+
+    def read_outcome(self) -> dict[str, Any] | None:
+        """Return how it ended; None while it has not."""
+        try:
+            found = json.loads(self.outcome.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def read_events(self, offset: int, limit: int = 4 * 2**20) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield complete events from a byte offset on.
+
+        Args:
+            offset: Where to begin; the beginning of a line.
+            limit: Most bytes that are read in one go (one line is always read whole).
+
+        Yields:
+            The offset after the event, and the event.
+        """
+        with contextlib.suppress(FileNotFoundError), self.events.open("rb") as stream:
+            stream.seek(offset)
+            while stream.tell() - offset < limit:
+                line = stream.readline()
+                if not line.endswith(b"\n"):
+                    return
+                event = parse_event(line)
+                if event is not None:
+                    yield stream.tell(), event
+
+
+def parse_event(line: bytes) -> dict[str, Any] | None:
+    """Return the event that a line holds; None for a line that a killed writer left in pieces."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("type"), str) else None

@@ -1,0 +1,14 @@
+"""Imports that cost much and give nothing here."""
+
+from __future__ import annotations
+
+import sys
+
+
+def without_slow_imports() -> None:
+    """Keep `jsonschema` from importing its checker of internationalised addresses.
+
+    That one builds a grammar of all of RFC 3987 when it is imported, which takes longer than everything else that an
+    executor imports, and no field of a notebook has that format. `jsonschema` does without it when it is missing.
+    """
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None is how an import is blocked
