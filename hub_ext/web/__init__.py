@@ -1,1 +1,1 @@
-"""HTTP: authenticates, parses, calls one function, renders. The only room that knows status codes, but for `spawner/`."""
+"""HTTP: authenticates, parses, calls one function, renders. Here, and in `spawner/` alone, status codes are known."""

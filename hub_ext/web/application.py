@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from tornado import httputil
-from tornado.web import Application, HTTPError, RequestHandler, URLSpec, _HandlerDelegate
+from tornado.routing import URLSpec
+from tornado.web import Application, HTTPError, RequestHandler, _HandlerDelegate
 
 from hub_ext.web import logs
+from hub_ext.web.api.health import Checkup
 from hub_ext.web.api.routes import routes as api_routes
 from hub_ext.web.base import BaseHandler
 from hub_ext.web.context import Context
@@ -73,6 +75,7 @@ class Service(Application):
             list(all_routes(context.prefix)),
             default_handler_class=Nowhere,
             context=context,
+            checkup=Checkup(context),
             cookie_secret=cookie_secret,
             log_function=logs.access,
             compress_response=False,

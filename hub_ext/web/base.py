@@ -40,12 +40,14 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
         sign_in_page: Who is not signed in is led to the Hub's sign-in, for a GET that a browser navigates to.
         person: Who asks, with her groups as the Hub said at most `hub.BELIEVED` seconds ago.
         request_id: Finds this request in the log.
+        gone: Called when the browser goes before the response has ended.
     """
 
     public: ClassVar[bool] = False
     sign_in_page: ClassVar[bool] = False
 
     person: Person
+    gone: Callable[[], object] | None = None
 
     def initialize(self, **_: Any) -> None:
         """Take the parts of the service from the application."""
@@ -153,6 +155,11 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
         """Call what waits (the database, the store) in a thread."""
         return await asyncio.to_thread(function, *args, **kwargs)
 
+    def on_connection_close(self) -> None:
+        """Tell who waits that nobody listens any more."""
+        if self.gone is not None:
+            self.gone()
+
     # -- addresses -----------------------------------------------------------------------------------------------
 
     def link(self, path: str) -> str:
@@ -258,7 +265,7 @@ class TakesNotebook:
     @classmethod
     def longest_body(cls, settings: HubExt) -> int:
         """Return the most bytes of a body: a notebook, escaped in JSON or in base 64, and fields beside it."""
-        return settings.upload_limit * 3 // 2 + 2**20
+        return int(settings.upload_limit) * 3 // 2 + 2**20
 
     def too_large(self) -> TooLarge:
         """Return what is told about a body that is too long."""

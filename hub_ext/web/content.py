@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from hub_ext.errors import HubExtError
 from hub_ext.web.base import BaseHandler
+from hub_ext.web.errors import RangeUnmet
 
 # What a browser may show in place; everything else is saved as a file.
 _SHOWN = {
@@ -29,13 +29,6 @@ _SHOWN = {
 }
 _UNKNOWN = "application/octet-stream"
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-
-
-class RangeUnmet(HubExtError):
-    """A range of bytes that the file does not have."""
-
-    title = "No such range"
-    code = "range"
 
 
 @dataclass(frozen=True)
@@ -113,7 +106,7 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
     if start >= end:
         if first and last and int(last) < int(first):
             return None  # not a range at all
-        raise RangeUnmet(f"The file has {size} bytes.")
+        raise RangeUnmet(size)
     return start, end
 
 
@@ -157,11 +150,7 @@ def protect(handler: BaseHandler) -> None:
 
 
 def _chosen(handler: BaseHandler, size: int) -> tuple[int, int]:
-    try:
-        chosen = byte_range(handler.request.headers.get("Range", ""), size)
-    except RangeUnmet:
-        handler.set_header("Content-Range", f"bytes */{size}")
-        raise
+    chosen = byte_range(handler.request.headers.get("Range", ""), size)
     if chosen is None:
         return 0, size
     handler.set_status(206)

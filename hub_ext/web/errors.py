@@ -44,7 +44,18 @@ class Malformed(InvalidInput):
     code = "malformed"
 
 
-STATUS[Malformed] = 400
+class RangeUnmet(HubExtError):
+    """A range of bytes that a file does not have; `size` is how many it has."""
+
+    title = "No such range"
+    code = "range"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"The file has {size} bytes, and not those that Range asks for.")
+        self.size = size
+
+
+STATUS |= {Malformed: 400, RangeUnmet: 416}
 
 
 def status_of(error: BaseException | None) -> int:
@@ -97,6 +108,8 @@ def headers_of(error: BaseException | None) -> dict[str, str]:
         return {"WWW-Authenticate": 'Bearer realm="hub-ext"'}
     if isinstance(error, RateLimited):
         return {"Retry-After": str(error.retry_after)}
+    if isinstance(error, RangeUnmet):
+        return {"Content-Range": f"bytes */{error.size}"}
     if isinstance(error, Unavailable):
         return {"Retry-After": str(_RETRY_AFTER)}
     return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -85,7 +86,7 @@ async def send(
     if task is None:
         return
     handler.context.streams.add(task)
-    handler.request.connection.set_close_callback(task.cancel)
+    handler.gone = task.cancel
     try:
         handler.write(f"retry: {COME_BACK}\n\n")
         await handler.flush()
@@ -94,12 +95,12 @@ async def send(
     except HubExtError as error:
         handler.write(f"event: end\ndata: {json.dumps({'reason': error.detail})}\n\n")
     except StreamClosedError:
-        return
+        pass
     except asyncio.CancelledError:
         task.uncancel()  # ours: the browser went, or the service stops
     finally:
-        handler.request.connection.set_close_callback(None)
-    if not handler.request.connection.stream.closed():
+        handler.gone = None
+    with contextlib.suppress(StreamClosedError):
         await handler.finish()
 
 

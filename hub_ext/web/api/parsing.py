@@ -85,8 +85,8 @@ def json_of(data: bytes) -> Any:
         data: The body.
 
     Raises:
-        Malformed: If it is not JSON in UTF-8, or holds what JSON cannot or should not: NaN, a key twice, a number beyond
-            64 bits, NUL, half characters, or more than a hundred levels.
+        Malformed: If it is not JSON in UTF-8, or holds what JSON cannot or should not: NaN, a key twice, a number
+            beyond 64 bits, NUL, half characters, or more than a hundred levels.
     """
     try:
         text = data.decode("utf-8")

@@ -53,7 +53,7 @@ def _item(summary: Summary) -> models.WorkflowItem:
         title=summary.title,
         description=summary.description,
         tags=list(summary.tags),
-        visibility=summary.visibility,  # type: ignore[arg-type]  # one of the three, by the table
+        visibility=summary.visibility,
         verified=summary.verified,
         favourite=summary.favourite,
         health=_health(summary.health),
@@ -93,7 +93,7 @@ def _workflow(session: Session, person: Person, workflow: tables.Workflow) -> mo
         title=workflow.title,
         description=workflow.description,
         tags=workflow.tags,
-        visibility=workflow.visibility,  # type: ignore[arg-type]  # one of the three, by the table
+        visibility=workflow.visibility,
         verified=version.verified_at is not None,
         favourite=session.get(tables.Favourite, (person.name, workflow.id)) is not None,
         health=_health(health(session, [workflow.id], now())[workflow.id]),
@@ -153,7 +153,7 @@ def inspect(context: Context, person: Person, upload: models.Upload) -> models.I
         tags=list(found.tags),
         profile=found.profile,
         schema=found.schema,
-        findings=found.findings,  # type: ignore[arg-type]  # pydantic reads them
+        findings=found.findings,
     )
 
 

@@ -1,0 +1,90 @@
+"""Event streams: one a browser for everything that its tabs show, and one for the output of a run."""
+
+from __future__ import annotations
+
+from hub_ext.errors import InvalidInput
+from hub_ext.people import Person
+from hub_ext.web import stream
+from hub_ext.web.api import models
+from hub_ext.web.api.operation import Answer, ApiHandler, operation
+from hub_ext.web.context import Context
+from hub_ext.web.errors import Malformed
+
+LAST = "Last-Event-ID"
+_LAST = {LAST: "Id of the last event seen: the stream goes on after it."}
+_STREAM = {200: Answer("Events, until the browser goes", media=("text/event-stream",))}
+_MOST = 20
+
+
+def allowed_topics(context: Context, person: Person, asked: str) -> list[str]:
+    """Return topics, as they are announced, that a person may hear of.
+
+    Args:
+        context: The parts of the service.
+        person: Who asks.
+        asked: Names with commas between.
+
+    Raises:
+        InvalidInput: If there is a topic that nobody could hear of, or too many.
+        NotFound: If there is a run that she may not see.
+    """
+    names = list(dict.fromkeys(name.strip() for name in asked.split(",") if name.strip()))
+    if not 1 <= len(names) <= _MOST:
+        raise InvalidInput.of("topics", f"must be 1 to {_MOST} names with commas between")
+    return [_topic(context, person, name) for name in names]
+
+
+def _topic(context: Context, person: Person, name: str) -> str:
+    if name == "workflows":
+        return name
+    if name in ("runs", f"runs:{person.name}"):
+        return f"runs:{person.name}"
+    kind, _, run_id = name.partition(":")
+    if kind != "run" or not run_id:
+        raise InvalidInput.of("topics", "may be runs, workflows and run:<id>")
+    return f"run:{context.runs.get(person, run_id).id}"
+
+
+class _Following(ApiHandler):
+    """Base of the streams."""
+
+    def cursor(self, query: models.FollowQuery) -> str | None:
+        """Return where the stream goes on; the header, which browsers send by themselves, counts first.
+
+        Raises:
+            Malformed: If the header is too long.
+        """
+        last = self.request.headers.get(LAST)
+        if last is not None and len(last) > 500:
+            raise Malformed.of(LAST, "must be the id of an event")
+        return last or query.cursor
+
+
+class Events(_Following):
+    """`events`."""
+
+    @operation("Hear of changes", _STREAM, query=models.EventsQuery, headers=_LAST, problems=(404,))
+    async def get(self, query: models.EventsQuery) -> None:
+        """Hear of changes."""
+        topics = await self.call(allowed_topics, self.context, self.person, query.topics)
+
+        async def still_allowed() -> None:
+            person = await self.refreshed()
+            await self.call(allowed_topics, self.context, person, query.topics)
+
+        await stream.send(self, self.context.live.changes(topics, self.cursor(query)), still_allowed)
+
+
+class RunEvents(_Following):
+    """`runs/{run_id}/events`."""
+
+    @operation("Follow a run", _STREAM, query=models.FollowQuery, headers=_LAST)
+    async def get(self, run_id: str, query: models.FollowQuery) -> None:
+        """Follow a run."""
+        run = await self.call(self.context.runs.get, self.person, run_id)
+
+        async def still_allowed() -> None:
+            person = await self.refreshed()
+            await self.call(self.context.runs.get, person, run_id)
+
+        await stream.send(self, self.context.live.follow(run.id, self.cursor(query)), still_allowed)

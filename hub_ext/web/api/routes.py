@@ -1,0 +1,96 @@
+"""Every address of the API, once: the application serves them, `openapi.json` describes them, the tests walk them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tornado.routing import URLSpec
+
+from hub_ext.web.api import audit, events, health, profiles, results, runs, workflows
+from hub_ext.web.api.description import Description
+from hub_ext.web.api.operation import ApiHandler, Operation, declared_by
+
+BASE = "api/v1/"
+VERBS = ("get", "post", "put", "patch", "delete")
+
+# How a part of an address looks, and what it is. What looks otherwise is at no address: 404.
+PARTS: dict[str, tuple[str, str]] = {
+    "owner": (r"[^/]+", "Who the workflow belongs to: a person or a group."),
+    "name": (r"[^/]+", "Name."),
+    "number": (r"[1-9][0-9]{0,8}", "Number of the version."),
+    "run_id": (r"[^/]+", "Id of the run."),
+    "path": (r".+", "Path of the file, as the list of artifacts has it."),
+}
+_PART = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One address.
+
+    Attributes:
+        template: Below `BASE`, with parts in braces.
+        handler: Who answers.
+        tag: What it is about.
+    """
+
+    template: str
+    handler: type[ApiHandler]
+    tag: str
+
+    @property
+    def parts(self) -> list[str]:
+        """Names of its parts."""
+        return _PART.findall(self.template)
+
+    def pattern(self) -> str:
+        """Return it as a regular expression."""
+        pieces = _PART.split(self.template)
+        return "".join(
+            f"(?P<{piece}>{PARTS[piece][0]})" if number % 2 else re.escape(piece) for number, piece in enumerate(pieces)
+        )
+
+    def operations(self) -> dict[str, Operation]:
+        """Return what can be done here, by verb in lower case."""
+        found = ((verb, declared_by(self.handler, verb)) for verb in VERBS)
+        return {verb: operation for verb, operation in found if operation is not None}
+
+
+ROUTES = (
+    Route("profiles", profiles.Profiles, "profiles"),
+    Route("profiles/{name}", profiles.OneProfile, "profiles"),
+    Route("workflows", workflows.Workflows, "workflows"),
+    Route("workflows/inspect", workflows.Inspect, "workflows"),
+    Route("workflows/{owner}/{name}", workflows.OneWorkflow, "workflows"),
+    Route("workflows/{owner}/{name}/versions", workflows.Versions, "workflows"),
+    Route("workflows/{owner}/{name}/versions/{number}", workflows.OneVersion, "workflows"),
+    Route("workflows/{owner}/{name}/versions/{number}/notebook", workflows.VersionNotebook, "workflows"),
+    Route("workflows/{owner}/{name}/picture", workflows.WorkflowPicture, "workflows"),
+    Route("workflows/{owner}/{name}/favourite", workflows.Favourite, "workflows"),
+    Route("workflows/{owner}/{name}/runs", runs.WorkflowRuns, "runs"),
+    Route("runs", runs.Runs, "runs"),
+    Route("runs/{run_id}", runs.OneRun, "runs"),
+    Route("runs/{run_id}/cancel", runs.Cancel, "runs"),
+    Route("runs/{run_id}/example", runs.Example, "runs"),
+    Route("runs/{run_id}/report", results.Report, "results"),
+    Route("runs/{run_id}/notebook", results.RunNotebook, "results"),
+    Route("runs/{run_id}/picture", results.RunPicture, "results"),
+    Route("runs/{run_id}/artifacts", results.Artifacts, "results"),
+    Route("runs/{run_id}/artifacts/{path}", results.OneArtifact, "results"),
+    Route("events", events.Events, "events"),
+    Route("runs/{run_id}/events", events.RunEvents, "events"),
+    Route("audit", audit.Audit, "audit"),
+    Route("audit/verification", audit.Verification, "audit"),
+    Route("health", health.Health, "service"),
+    Route("openapi.json", Description, "service"),
+)
+
+
+def routes(prefix: str) -> list[URLSpec]:
+    """Return the routes of the API.
+
+    Args:
+        prefix: Path of the service, with a slash at both ends.
+    """
+    return [URLSpec(f"{re.escape(prefix + BASE)}{route.pattern()}", route.handler) for route in ROUTES]
