@@ -31,7 +31,7 @@ def check_auditor(person: Person) -> None:
         )
 
 
-def list_acts(database: Database, person: Person, query: models.AuditQuery) -> models.Page[models.Act]:
+def list_acts(database: Database, person: Person, query: models.AuditQuery) -> models.ActList:
     """Return acts, the newest first.
 
     Args:
@@ -49,7 +49,7 @@ def list_acts(database: Database, person: Person, query: models.AuditQuery) -> m
         rows = list(session.scalars(wanted))
     more = len(rows) > query.limit
     acts = [_act(row) for row in rows[: query.limit]]
-    return models.Page[models.Act](items=acts, next=str(acts[-1].id) if more else None)
+    return models.ActList(items=acts, next=str(acts[-1].id) if more else None)
 
 
 def _conditions(query: models.AuditQuery) -> list[ColumnElement[bool]]:
@@ -112,7 +112,7 @@ class Audit(ApiHandler):
 
     @operation(
         "List acts",
-        {200: Answer("Acts, the newest first", models.Page[models.Act])},
+        {200: Answer("Acts, the newest first", models.ActList)},
         query=models.AuditQuery,
         description="For auditors and admins.",
     )

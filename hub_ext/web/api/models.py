@@ -8,6 +8,9 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
+from hub_ext.sharing.fields import LONGEST_DESCRIPTION, LONGEST_TITLE, MOST_GROUPS, MOST_TAGS
+from hub_ext.sharing.publishing import LONGEST_MESSAGE
+
 Item = TypeVar("Item")
 State = Literal["queued", "starting", "running", "succeeded", "failed", "cancelled", "lost"]
 
@@ -49,22 +52,29 @@ Notebook = Annotated[
     ),
 ]
 Limit = Annotated[int, Field(ge=1, le=100)]
-Cursor = Annotated[str, StringConstraints(min_length=1, max_length=500)]
-Texts = list[str]
+Cursor = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+
+# The limits are said here and checked in `hub_ext/sharing`, whose words are better than a model's.
+Name = Annotated[str, Field(json_schema_extra={"pattern": "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"})]
+Title = Annotated[str, Field(json_schema_extra={"maxLength": LONGEST_TITLE})]
+Text = Annotated[str, Field(json_schema_extra={"maxLength": LONGEST_DESCRIPTION})]
+Message = Annotated[str, Field(json_schema_extra={"maxLength": LONGEST_MESSAGE})]
+Tags = Annotated[list[str], Field(json_schema_extra={"maxItems": MOST_TAGS})]
+Groups = Annotated[list[str], Field(json_schema_extra={"maxItems": MOST_GROUPS})]
 
 
 class Draft(Taken):
     """A notebook to publish. What is left out stays as it is, or comes from the notebook."""
 
-    name: str
+    name: Name
     notebook: Notebook
     profile: str | None = None
     visibility: Literal["private", "groups", "everyone"] | None = None
-    groups: Texts | None = None
-    title: str | None = None
-    description: str | None = None
-    tags: Texts | None = None
-    message: str = ""
+    groups: Groups | None = None
+    title: Title | None = None
+    description: Text | None = None
+    tags: Tags | None = None
+    message: Message = ""
     owner: str | None = None
 
 
@@ -77,11 +87,11 @@ class Upload(Taken):
 class WorkflowChange(Taken):
     """What shall be different about a workflow; what is left out stays as it is."""
 
-    title: str | None = None
-    description: str | None = None
-    tags: Texts | None = None
+    title: Title | None = None
+    description: Text | None = None
+    tags: Tags | None = None
     visibility: Literal["private", "groups", "everyone"] | None = None
-    groups: Texts | None = None
+    groups: Groups | None = None
 
 
 class RunOrder(Taken):
@@ -320,6 +330,10 @@ class RunItem(Given):
     ended_at: datetime | None
 
 
+class RunList(Page[RunItem]):
+    """Runs, the newest first."""
+
+
 class RunError(Given):
     """The error that ended a run."""
 
@@ -357,6 +371,10 @@ class Artifact(Given):
     type: str = ""
 
 
+class ArtifactList(Page[Artifact]):
+    """Files that a run left."""
+
+
 class ProfileOption(Given):
     """A choice that a person has."""
 
@@ -387,6 +405,10 @@ class ProfileItem(Given):
     ask: str = Field(description="Whom to ask for it.")
 
 
+class ProfileList(Page[ProfileItem]):
+    """Profiles, those that the caller may use first."""
+
+
 class Profile(ProfileItem):
     """A profile with its versions."""
 
@@ -414,6 +436,10 @@ class Act(Given):
     outcome: str
     detail: dict[str, Any]
     digest: str | None
+
+
+class ActList(Page[Act]):
+    """Acts, the newest first."""
 
 
 class Verdict(Given):

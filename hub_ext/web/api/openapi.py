@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import Any, Literal
 
 from apispec import APISpec
@@ -65,6 +64,8 @@ def document() -> dict[str, Any]:
         "token", {"type": "apiKey", "in": "header", "name": "Authorization", "description": "`token <a Hub token>`"}
     )
     names = _components(spec)
+    for status in _PROBLEMS:
+        spec.components.response(str(status), _problem(status))
     for route in ROUTES:
         operations = {verb: _operation(route, verb, found, names) for verb, found in route.operations().items()}
         spec.path(f"/{route.template}", operations=operations)
@@ -98,7 +99,7 @@ def _operation(route: Route, verb: str, found: Operation, names: dict[type[BaseM
         "parameters": [*_path_parameters(route), *_query_parameters(found), *_header_parameters(found)],
         "responses": {
             **{str(status): _answer(answer, names) for status, answer in found.answers.items()},
-            **{str(status): _problem(status) for status in sorted(_statuses(route, verb, found))},
+            **{str(status): {"$ref": f"#/components/responses/{status}"} for status in _statuses(route, verb, found)},
         },
     }
     if found.description:
@@ -179,11 +180,13 @@ def _answer(answer: Answer, names: dict[type[BaseModel], str]) -> dict[str, Any]
 
 
 def _problem(status: int) -> dict[str, Any]:
-    about = _PROBLEMS.get(status, HTTPStatus(status).phrase)
-    return {"description": about, "content": {PROBLEM: {"schema": {"$ref": _REF.format(model="Problem")}}}}
+    return {
+        "description": _PROBLEMS[status],
+        "content": {PROBLEM: {"schema": {"$ref": _REF.format(model="Problem")}}},
+    }
 
 
-def _statuses(route: Route, verb: str, found: Operation) -> set[int]:
+def _statuses(route: Route, verb: str, found: Operation) -> list[int]:
     statuses = {400, 422, 500, *found.problems}
     if not route.handler.public:
         statuses |= {401, 403, 503}
@@ -193,4 +196,4 @@ def _statuses(route: Route, verb: str, found: Operation) -> set[int]:
         statuses |= {413, 415}
     if verb == "get" and any(answer.media for answer in found.answers.values()):
         statuses.add(416)
-    return statuses
+    return sorted(statuses)

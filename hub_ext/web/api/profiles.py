@@ -75,12 +75,12 @@ class Profiles(ApiHandler):
 
     @operation(
         "List the profiles",
-        {200: Answer("The profiles, those that the caller may use first", models.Page[models.ProfileItem])},
+        {200: Answer("The profiles, those that the caller may use first", models.ProfileList)},
     )
     async def get(self) -> None:
         """List the profiles."""
         items = await self.call(list_profiles, self.context, self.person)
-        self.answer(models.Page[models.ProfileItem](items=items))
+        self.answer(models.ProfileList(items=items))
 
 
 class OneProfile(ApiHandler):

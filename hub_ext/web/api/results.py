@@ -70,7 +70,7 @@ def picture_file(context: Context, person: Person, run_id: str) -> content.File:
     return content.File(key, f"{_stem(run)}.{key.rpartition('.')[2]}")
 
 
-def list_artifacts(context: Context, person: Person, run_id: str) -> models.Page[models.Artifact]:
+def list_artifacts(context: Context, person: Person, run_id: str) -> models.ArtifactList:
     """Return the files that a run left.
 
     Args:
@@ -82,7 +82,7 @@ def list_artifacts(context: Context, person: Person, run_id: str) -> models.Page
         NotFound: If there is no such run, or she may not see it.
     """
     run = context.runs.get(person, run_id)
-    return models.Page[models.Artifact](items=[models.Artifact(**item) for item in run.artifacts])
+    return models.ArtifactList(items=[models.Artifact(**item) for item in run.artifacts])
 
 
 def artifact_file(context: Context, person: Person, run_id: str, path: str) -> content.File:
@@ -138,7 +138,7 @@ class RunPicture(ApiHandler):
 class Artifacts(ApiHandler):
     """`runs/{run_id}/artifacts`."""
 
-    @operation("List the files that a run left", {200: Answer("The files", models.Page[models.Artifact])})
+    @operation("List the files that a run left", {200: Answer("The files", models.ArtifactList)})
     async def get(self, run_id: str) -> None:
         """List the files."""
         self.answer(await self.call(list_artifacts, self.context, self.person, run_id))

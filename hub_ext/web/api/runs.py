@@ -78,7 +78,7 @@ def get_run(context: Context, person: Person, run_id: str) -> models.Run:
 
 def list_runs(
     context: Context, person: Person, query: models.RunQuery, address: Address | None = None
-) -> models.Page[models.RunItem]:
+) -> models.RunList:
     """Return the caller's runs, the newest first.
 
     Args:
@@ -92,7 +92,7 @@ def list_runs(
         InvalidInput: If the cursor is none of ours.
     """
     found = context.runs.listing(person, address, query.state, query.limit, query.cursor)
-    return models.Page[models.RunItem](items=[models.RunItem(**_item(run)) for run in found.items], next=found.next)
+    return models.RunList(items=[models.RunItem(**_item(run)) for run in found.items], next=found.next)
 
 
 def cancel_run(context: Context, person: Person, run_id: str) -> models.Run:
@@ -156,7 +156,7 @@ class WorkflowRuns(ApiHandler):
 
     @operation(
         "List the caller's runs of a workflow",
-        {200: Answer("Her runs, the newest first", models.Page[models.RunItem])},
+        {200: Answer("Her runs, the newest first", models.RunList)},
         query=models.RunQuery,
     )
     async def get(self, owner: str, name: str, query: models.RunQuery) -> None:
@@ -183,7 +183,7 @@ class Runs(ApiHandler):
 
     @operation(
         "List the caller's runs",
-        {200: Answer("Her runs, the newest first", models.Page[models.RunItem])},
+        {200: Answer("Her runs, the newest first", models.RunList)},
         query=models.RunQuery,
     )
     async def get(self, query: models.RunQuery) -> None:

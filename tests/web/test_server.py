@@ -1,0 +1,64 @@
+"""The process: light, with keys that last, on the address that the Hub names."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hub_ext.web.server import address, main, secret_key
+
+HEAVY = [
+    "papermill",
+    "nbclient",
+    "nbconvert",
+    "IPython",
+    "pandas",
+    "numpy",
+    "pytest",
+    "matplotlib",
+    "apispec",
+    "ipykernel",
+]
+
+
+def test_the_service_never_loads_what_runs_notebooks() -> None:
+    code = f"import json, sys, hub_ext.web.server; print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(made.stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [("http://127.0.0.1:8123", ("127.0.0.1", 8123)), ("http://[::1]:80/x", ("::1", 80))],
+)
+def test_it_listens_where_the_hub_says(url: str, found: tuple[str, int]) -> None:
+    assert address(url) == found
+
+
+@pytest.mark.parametrize("url", ["", "8123", "https://host:1", "http://host", "http+unix://socket"])
+def test_any_other_address_is_refused_by_name(url: str) -> None:
+    with pytest.raises(ValueError, match="JUPYTERHUB_SERVICE_URL"):
+        address(url)
+
+
+def test_a_secret_lasts_and_is_private(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "secret"
+    first = secret_key(path)
+    assert len(first) == 32
+    assert secret_key(path) == first
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in path.parent.iterdir()] == ["secret"]
+
+
+def test_it_takes_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    assert "hub_ext.web.server" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as caught:
+        main(["surprise"])
+    assert caught.value.code == 2
