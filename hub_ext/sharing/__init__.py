@@ -1,0 +1,1 @@
+"""Notebooks become workflows: reading them, inferring their parameters, versions, access, search."""
