@@ -92,7 +92,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def load(folder: Path) -> Catalog:
-    """Read all profile files of a folder (``<name>/<n>.yaml``).
+    """Read all profile files of a folder (``<name>/<n>.yaml``; folders that begin with ``_`` hold other things).
 
     A file that is wrong becomes a problem and leaves the others as they are.
 
@@ -101,7 +101,7 @@ def load(folder: Path) -> Catalog:
     """
     profiles: list[Profile] = []
     problems: list[FileProblem] = []
-    for path in sorted(folder.glob("*/*.yaml")):
+    for path in sorted(folder.glob("[!_]*/*.yaml")):
         where = path.relative_to(folder).as_posix()
         result = read_file(path, where)
         if isinstance(result, Profile):

@@ -17,6 +17,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$")]
 
+ControlId = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}-[0-9]{1,2}(\([0-9]{1,2}\))?$")]
+
 # The fields that an option may set, and the kinds of option that fit each. Nothing else can be set by a person.
 SETTABLE: dict[str, frozenset[str]] = {
     "resources.cpu.request": frozenset({"number", "integer"}),
@@ -166,7 +168,7 @@ class Lifetime(Model):
 class Control(Model):
     """A control that the profile serves (NIST SP 800-53), and how."""
 
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}-[0-9]{1,2}(\([0-9]{1,2}\))?$")]
+    id: ControlId
     how: Line
 
 

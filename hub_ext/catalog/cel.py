@@ -1,0 +1,199 @@
+"""Policy text (CEL): the subset that Python and the API server agree on, compiled and evaluated.
+
+A rule is a boolean expression over `object` (what is to be made), `variables` (below), `params` and
+`namespaceObject`, or over `request` for request rules. What is not in the subset is refused when the rule is checked,
+so that the exported ValidatingAdmissionPolicy and we never give different answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cel
+from cel.stdlib import add_stdlib_to_context
+
+from hub_ext.catalog.quantities import parse_cpu, parse_size
+
+LONGEST = 2000
+DEEPEST = 16
+
+# Lists and maps that may be absent, as named variables; the same text is exported as `variables` of the policy.
+_POD = {
+    "spec": "{at}.spec",
+    "labels": "has({at}.metadata) && has({at}.metadata.labels) ? {at}.metadata.labels : {{}}",
+    "init": "has(variables.spec.initContainers) ? variables.spec.initContainers : []",
+    "eph": "has(variables.spec.ephemeralContainers) ? variables.spec.ephemeralContainers : []",
+    "run": "variables.spec.containers + variables.init",
+    "all": "variables.run + variables.eph",
+    "volumes": "has(variables.spec.volumes) ? variables.spec.volumes : []",
+}
+_NETWORK = {
+    "egress": "has(object.spec.egress) ? object.spec.egress : []",
+    "ingress": "has(object.spec.ingress) ? object.spec.ingress : []",
+    "types": "has(object.spec.policyTypes) ? object.spec.policyTypes : []",
+}
+KINDS = ("pod", "networkpolicy", "request")
+
+_MACROS = ("all", "exists", "exists_one", "filter", "map")
+_STRINGS = (
+    "split",
+    "join",
+    "trim",
+    "lowerAscii",
+    "replace",
+    "substring",
+    "matches",
+    "startsWith",
+    "endsWith",
+    "contains",
+)
+_FUNCTIONS = frozenset({*_MACROS, *_STRINGS, "quantity", "compareTo", "int", "string", "has"})
+_BOUND = re.compile(rf"\.(?:{'|'.join(_MACROS)})\(\s*([A-Za-z_][A-Za-z0-9_]*)\s*,")
+_REFUSED = (
+    (re.compile(r"\.\?|\[\?"), "optional field selection (.? and [?]) is not part of the subset"),
+    (re.compile(r"\\+[dDwWsSbB]"), r"write classes such as [0-9] in place of \d"),
+    (re.compile(r"\bsize\s*\("), "size() counts bytes in one evaluator and characters in the other"),
+)
+
+
+def variables_of(kind: str, *, template: bool = False) -> dict[str, str]:
+    """Return the named variables of a kind, in the order in which they depend on each other.
+
+    Args:
+        kind: One of `KINDS`.
+        template: Whether the object holds a pod template (a Job) rather than being a pod.
+    """
+    if kind == "pod":
+        at = "object.spec.template" if template else "object"
+        return {name: text.format(at=at) if "{" in text else text for name, text in _POD.items()}
+    return dict(_NETWORK) if kind == "networkpolicy" else {}
+
+
+_ERRORS = (ValueError, TypeError, RuntimeError, KeyError, IndexError, AttributeError)  # what evaluation may raise
+
+
+class BadRule(ValueError):
+    """A rule text that is outside the subset, or does not parse."""
+
+
+def compile_rule(text: str, kind: str) -> cel.Program:
+    """Compile a rule text.
+
+    Args:
+        text: The expression.
+        kind: One of `KINDS`.
+
+    Raises:
+        BadRule: If it does not parse or is outside the subset; the message says what to write.
+    """
+    _bounded(text)
+    for pattern, message in _REFUSED:
+        if pattern.search(text):
+            raise BadRule(message)
+    try:
+        program = cel.compile(text)
+    except ValueError as error:
+        raise BadRule(f"does not parse: {str(error).splitlines()[0][:300]}") from None
+    names = program.references()
+    unknown = {name for name in names["functions"] if name[0].isalpha()} - _FUNCTIONS  # operators are "_&&_", "@in"
+    if unknown:
+        raise BadRule(f"uses {', '.join(sorted(unknown))}; known are {', '.join(sorted(_FUNCTIONS))}")
+    roots = {"request"} if kind == "request" else {"object", "variables", "params", "namespaceObject"}
+    strangers = set(names["variables"]) - roots - set(_BOUND.findall(text))
+    if strangers:
+        raise BadRule(f"refers to {', '.join(sorted(strangers))}; known are {', '.join(sorted(roots))}")
+    return program
+
+
+def _bounded(text: str) -> None:
+    if len(text) > LONGEST:
+        raise BadRule(f"is longer than {LONGEST} characters")
+    depth = deepest = 0
+    for char in text:
+        depth += (char in "([{") - (char in ")]}")
+        deepest = max(deepest, depth)
+    if deepest > DEEPEST:
+        raise BadRule(f"is nested deeper than {DEEPEST} levels")
+
+
+def _quantity(text: str) -> float:
+    """Return a quantity as a number: sizes in bytes, processor shares in cores."""
+    try:
+        return float(parse_size(text))
+    except ValueError:
+        return parse_cpu(text)
+
+
+def _compare(left: float, right: float) -> int:
+    return (left > right) - (left < right)
+
+
+def without_nulls(value: Any) -> Any:
+    """Return a manifest as the API server sees it: fields that are null are not there."""
+    if isinstance(value, Mapping):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [without_nulls(item) for item in value]
+    return value
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What rules look at: one object with its surroundings, prepared once for all rules.
+
+    Attributes:
+        kind: One of `KINDS`.
+        context: The CEL context; used by one thread alone.
+    """
+
+    kind: str
+    context: cel.Context
+
+    def holds(self, program: cel.Program) -> bool:
+        """Return whether a rule holds: only a plain `true` does, and a rule that cannot be evaluated does not."""
+        try:
+            return program.execute(self.context) is True
+        except _ERRORS:
+            return False  # as the cluster's failurePolicy Fail
+
+
+_PROGRAMS: dict[str, cel.Program] = {}
+
+
+def _variable(text: str) -> cel.Program:
+    if text not in _PROGRAMS:
+        _PROGRAMS[text] = cel.compile(text)
+    return _PROGRAMS[text]
+
+
+def scene(kind: str, subject: Mapping[str, Any], params: Mapping[str, str], namespace: Mapping[str, str]) -> Scene:
+    """Prepare what rules of a kind look at.
+
+    Args:
+        kind: One of `KINDS`.
+        subject: The manifest, or the view of the request.
+        params: Texts of the enclave (registries, largest sizes).
+        namespace: Labels of the person's namespace.
+    """
+    context = cel.Context()
+    add_stdlib_to_context(context)
+    context.add_function("quantity", _quantity)
+    context.add_function("compareTo", _compare)
+    if kind == "request":
+        context.add_variable("request", without_nulls(subject))
+        return Scene(kind, context)
+    context.add_variable("object", without_nulls(subject))
+    context.add_variable("params", {"data": dict(params)})
+    context.add_variable("namespaceObject", {"metadata": {"labels": dict(namespace)}})
+    values: dict[str, Any] = {}
+    for name, text in variables_of(kind).items():
+        context.add_variable("variables", values)
+        try:
+            values[name] = _variable(text).execute(context)
+        except _ERRORS:
+            break  # an object of another shape: rules that need the variable cannot be evaluated, which denies
+    context.add_variable("variables", values)
+    return Scene(kind, context)

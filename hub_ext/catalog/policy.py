@@ -1,0 +1,168 @@
+"""Policy rules: what every server and every run must meet, whatever its profile says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import cel
+from pydantic import Field, StringConstraints, field_validator
+
+from hub_ext.catalog.cel import BadRule, compile_rule, scene
+from hub_ext.catalog.models import ControlId, Line, Model, Name
+from hub_ext.catalog.quantities import Cores, Size
+
+Kind = Literal["pod", "networkpolicy", "request"]
+
+
+class Rule(Model):
+    """One rule.
+
+    Attributes:
+        id: Names it in reasons, exceptions and the exported policy.
+        on: What it looks at: an object as rendered, or the request.
+        severity: ``deny`` stops a start; ``warn`` is told and recorded.
+        cel: The expression that must be true.
+    """
+
+    id: Name
+    title: Line
+    on: Kind
+    severity: Literal["deny", "warn"] = "deny"
+    controls: tuple[ControlId, ...] = Field(min_length=1)
+    message: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    cel: Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+
+    @field_validator("cel")
+    @classmethod
+    def _in_the_subset(cls, text: str, info: Any) -> str:
+        if "on" in info.data:
+            try:
+                compile_rule(text, info.data["on"])
+            except BadRule as error:
+                raise ValueError(str(error)) from None
+        return text
+
+
+class RulesMetadata(Model):
+    """Who a set of rules is."""
+
+    name: Name
+    title: Line
+    owner: Line
+
+
+class PolicyRules(Model):
+    """A file of rules."""
+
+    api_version: Literal["hub-ext/v1"] = Field(alias="apiVersion")
+    kind: Literal["PolicyRules"]
+    metadata: RulesMetadata
+    rules: tuple[Rule, ...] = Field(max_length=200)
+
+
+class Largest(Model):
+    """The most that one container may have in an enclave."""
+
+    cpu: Cores
+    memory: Size
+    gpu: Annotated[int, Field(ge=0, le=64, strict=True)] = 0
+
+
+class EnclaveSpec(Model):
+    """What a network allows and offers."""
+
+    domain: Name
+    registries: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.:/_-]{0,199}$")], ...]
+    largest: Largest
+    storage_class: Name | None = None
+    system_namespace: Name = "hub-ext"
+    images: dict[str, Annotated[str, StringConstraints(pattern=r"^[^@\s]+@sha256:[a-f0-9]{64}$")]] = Field(
+        default_factory=dict
+    )
+
+
+class Enclave(Model):
+    """A network: its registries, largest sizes and storage."""
+
+    api_version: Literal["hub-ext/v1"] = Field(alias="apiVersion")
+    kind: Literal["Enclave"]
+    metadata: RulesMetadata
+    spec: EnclaveSpec
+
+    def params(self) -> dict[str, str]:
+        """Return what rules may ask of the enclave, as texts (a ConfigMap holds nothing else)."""
+        largest = self.spec.largest
+        return {
+            "enclave": self.metadata.name,
+            "registries": ",".join(self.spec.registries),
+            "maxCpu": f"{round(largest.cpu * 1000)}m",
+            "maxMemory": largest.memory,
+            "maxGpu": str(largest.gpu),
+        }
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A rule that an object or request does not meet."""
+
+    rule: Rule
+    subject: str
+
+    @property
+    def denies(self) -> bool:
+        """Whether it stops the start."""
+        return self.rule.severity == "deny"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """All rules in force, compiled.
+
+    Attributes:
+        rules: The rules; ids are unique.
+    """
+
+    rules: tuple[Rule, ...]
+
+    @cached_property
+    def _programs(self) -> dict[str, list[tuple[Rule, cel.Program]]]:
+        found: dict[str, list[tuple[Rule, cel.Program]]] = {}
+        for rule in self.rules:
+            found.setdefault(rule.on, []).append((rule, compile_rule(rule.cel, rule.on)))
+        return found
+
+    def judge(
+        self, kind: Kind, subject: Mapping[str, Any], params: Mapping[str, str], namespace: Mapping[str, str]
+    ) -> list[Violation]:
+        """Return the rules that an object or request does not meet; a rule that cannot be evaluated is not met.
+
+        Args:
+            kind: What it is.
+            subject: The manifest, or the view of the request.
+            params: From `Enclave.params`.
+            namespace: Labels of the person's namespace.
+        """
+        rules = self._programs.get(kind, [])
+        if not rules:
+            return []
+        stage = scene(kind, subject, params, namespace)
+        return [Violation(rule, kind) for rule, program in rules if not stage.holds(program)]
+
+
+def merge(files: Sequence[PolicyRules]) -> Policy:
+    """Return the rules of all files as one policy.
+
+    Raises:
+        ValueError: If two rules have one id.
+    """
+    rules: dict[str, Rule] = {}
+    for file in files:
+        for rule in file.rules:
+            if rule.id in rules:
+                msg = f"the rule {rule.id} is there twice (again in {file.metadata.name})"
+                raise ValueError(msg)
+            rules[rule.id] = rule
+    return Policy(tuple(rules.values()))

@@ -1,0 +1,1 @@
+"""What we make in a cluster."""

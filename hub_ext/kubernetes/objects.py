@@ -1,0 +1,320 @@
+"""Plain arguments in, Kubernetes manifests out. Pure; the same functions serve servers, runs, previews and policy.
+
+Every pod made here fits the Pod Security Standard `restricted` and names each of its sources, so that a policy rule
+sees the same before and after the API server has filled in defaults.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hub_ext.catalog.models import Egress, Spec
+from hub_ext.catalog.quantities import format_size, parse_size
+
+Manifest = dict[str, Any]
+
+PREFIX = "hub-ext"  # of our labels, and of our namespaces' names
+MANAGED_BY = {"app.kubernetes.io/managed-by": "hub-ext"}
+PORT = 8888  # of a notebook server
+HUB_PORT = 8081  # of the Hub's API
+SERVICE_PORT = 8880  # of the sharing service
+_METADATA_SERVICE = "169.254.169.254/32"  # hands out a node's credentials in most clouds
+_USER = 1000
+_GROUP = 100
+_TMP_SIZE = "1Gi"
+
+
+def label_value(text: str) -> str:
+    """Return a text as the value of a label: unchanged when it fits, else shortened with a hash of all of it.
+
+    A value with a hash is marked by two hyphens, which no unchanged one has, so that two texts never meet.
+    """
+    safe = "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else "-" for char in text)
+    ends = 0 < len(text) <= 63 and text[0].isalnum() and text[-1].isalnum()
+    if safe == text and ends and "--" not in text:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{safe.strip('-_.')[:48].rstrip('-_.') or 'x'}--{digest}"
+
+
+def labels(profile: str, version: int, purpose: str, user: str, name: str) -> dict[str, str]:
+    """Return the labels that every object of a server or run has.
+
+    Args:
+        profile: Name of the profile.
+        version: Its version.
+        purpose: ``server`` or ``run``.
+        user: Who it is for.
+        name: Name of the server, or id of the run.
+    """
+    return {
+        **MANAGED_BY,
+        f"{PREFIX}/profile": profile,
+        f"{PREFIX}/profile-version": str(version),
+        f"{PREFIX}/purpose": purpose,
+        f"{PREFIX}/user": label_value(user),
+        f"{PREFIX}/name": label_value(name or "default"),
+    }
+
+
+def _resources(spec: Spec) -> Manifest:
+    memory, cpu = spec.resources.memory, spec.resources.cpu
+    limits: Manifest = {"cpu": _cpu(cpu.limit), "memory": memory.limit, "ephemeral-storage": _TMP_SIZE}
+    requests: Manifest = {"cpu": _cpu(cpu.request), "memory": memory.request, "ephemeral-storage": "100Mi"}
+    if spec.resources.gpu:
+        limits["nvidia.com/gpu"] = requests["nvidia.com/gpu"] = str(spec.resources.gpu)
+    return {"requests": requests, "limits": limits}
+
+
+def _cpu(cores: float) -> str:
+    return f"{round(cores * 1000)}m"
+
+
+def container(spec: Spec, *, image: str, command: Sequence[str], env: Mapping[str, str], port: int | None) -> Manifest:
+    """Return the one container of a pod.
+
+    Args:
+        spec: What the decision resolved to.
+        image: Registry, name and digest.
+        command: What it runs.
+        env: Its environment, names and plain values.
+        port: Port it listens on, None for a run.
+    """
+    made: Manifest = {
+        "name": "notebook",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(command),
+        "env": [{"name": name, "value": value} for name, value in sorted(env.items())],
+        "resources": _resources(spec),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "privileged": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": [{"name": "home", "mountPath": "/home/analyst"}, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
+    }
+    if port is not None:
+        made["ports"] = [{"name": "notebook", "containerPort": port, "protocol": "TCP"}]
+    return made
+
+
+def pod_spec(
+    spec: Spec,
+    *,
+    image: str,
+    command: Sequence[str],
+    env: Mapping[str, str],
+    home_claim: str | None,
+    port: int | None,
+    deadline: int | None,
+) -> Manifest:
+    """Return the spec of a pod for a server or a run.
+
+    Args:
+        spec: What the decision resolved to.
+        image: Registry, name and digest.
+        command: What it runs.
+        env: Its environment.
+        home_claim: Name of the volume claim that holds the home folder; None gives an empty one.
+        port: Port it listens on, None for a run.
+        deadline: Longest life in seconds, None for no limit by the cluster.
+    """
+    home: Manifest = {"name": "home", "emptyDir": {"sizeLimit": _TMP_SIZE}}
+    if home_claim is not None:
+        home = {"name": "home", "persistentVolumeClaim": {"claimName": home_claim}}
+    made: Manifest = {
+        "automountServiceAccountToken": False,
+        "containers": [container(spec, image=image, command=command, env=env, port=port)],
+        "enableServiceLinks": False,
+        "hostIPC": False,
+        "hostNetwork": False,
+        "hostPID": False,
+        "restartPolicy": "Never",
+        "securityContext": {
+            "fsGroup": _GROUP,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "runAsGroup": _GROUP,
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "terminationGracePeriodSeconds": 10,
+        "volumes": [home, {"name": "tmp", "emptyDir": {"sizeLimit": _TMP_SIZE}}],
+    }
+    if deadline is not None:
+        made["activeDeadlineSeconds"] = deadline
+    return made
+
+
+def pod(name: str, namespace: str, marks: Mapping[str, str], spec: Manifest) -> Manifest:
+    """Return a pod.
+
+    Args:
+        name: Its name.
+        namespace: Where it lives.
+        marks: Its labels.
+        spec: From `pod_spec`.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "labels": dict(marks)},
+        "spec": spec,
+    }
+
+
+def namespace(name: str, user: str, enclave: str) -> Manifest:
+    """Return the namespace of a person; its labels hold the Pod Security level and whose it is."""
+    level = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
+    marks = {
+        **MANAGED_BY,
+        **level,
+        f"{PREFIX}/namespace": "person",
+        f"{PREFIX}/user": label_value(user),
+        f"{PREFIX}/enclave": label_value(enclave),
+    }
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": marks}}
+
+
+def home_claim(name: str, namespace: str, marks: Mapping[str, str], size: str, storage_class: str | None) -> Manifest:
+    """Return the claim for a home volume.
+
+    Args:
+        name: Its name.
+        namespace: Where it lives.
+        marks: Its labels.
+        size: A quantity.
+        storage_class: The enclave's storage class; None takes the cluster's default.
+    """
+    spec: Manifest = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
+    if storage_class:
+        spec["storageClassName"] = storage_class
+    metadata = {"name": name, "namespace": namespace, "labels": dict(marks)}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+
+
+def default_deny(namespace: str) -> Manifest:
+    """Return the NetworkPolicy that cuts every pod of a namespace off; others then open what is needed."""
+    spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    return _network_policy("default-deny", namespace, spec)
+
+
+def network_policy(
+    name: str, namespace: str, marks: Mapping[str, str], egress: Sequence[Egress], system: str
+) -> Manifest:
+    """Return the NetworkPolicy of a server or a run: what every one needs, and what its profile names.
+
+    Args:
+        name: Name of the policy.
+        namespace: Where it lives.
+        marks: Labels of the pod that it is for.
+        egress: What the profile names.
+        system: Namespace of the Hub, its proxy and the sharing service.
+    """
+    components = {"matchLabels": {"app.kubernetes.io/part-of": "hub-ext"}}
+    platform = {"namespaceSelector": _named(system), "podSelector": components}
+    dns = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    rules = [
+        {"to": [{"namespaceSelector": _named("kube-system")}], "ports": dns},
+        {"to": [platform], "ports": [{"port": port, "protocol": "TCP"} for port in (HUB_PORT, SERVICE_PORT)]},
+        *(_egress_rule(one) for one in egress),
+    ]
+    spec = {
+        "podSelector": {"matchLabels": {key: marks[key] for key in (f"{PREFIX}/purpose", f"{PREFIX}/name")}},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [{"from": [platform], "ports": [{"port": PORT, "protocol": "TCP"}]}],
+        "egress": rules,
+    }
+    return _network_policy(name, namespace, spec, marks)
+
+
+def _network_policy(name: str, namespace: str, spec: Manifest, marks: Mapping[str, str] = MANAGED_BY) -> Manifest:
+    metadata = {"name": name, "namespace": namespace, "labels": dict(marks)}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+
+
+def _named(namespace: str) -> Manifest:
+    return {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+
+
+def _egress_rule(egress: Egress) -> Manifest:
+    ports = [{"port": port, "protocol": "TCP"} for port in egress.ports]
+    if egress.namespace is not None:
+        target: Manifest = {"namespaceSelector": _named(egress.namespace)}
+        if egress.labels:
+            target["podSelector"] = {"matchLabels": dict(egress.labels)}
+        return {"to": [target], "ports": ports}
+    block: Manifest = {"cidr": str(egress.cidr)}
+    network = ipaddress.ip_network(str(egress.cidr), strict=False)
+    metadata_service = ipaddress.ip_network(_METADATA_SERVICE)
+    if network.version == 4 and network.supernet_of(metadata_service):  # type: ignore[arg-type]  # same version
+        block["except"] = [_METADATA_SERVICE]
+    return {"to": [{"ipBlock": block}], "ports": ports}
+
+
+def resource_quota(namespace: str, specs: Sequence[Spec], *, servers: int, runs: int) -> Manifest:
+    """Return the quota of a person's namespace: room for so many of the largest that she may start.
+
+    Args:
+        namespace: Where it lives.
+        specs: The largest resolution of each profile that she may use.
+        servers: Servers at once.
+        runs: Runs at once.
+    """
+    many = servers + runs
+    memory = max((parse_size(spec.resources.memory.limit) for spec in specs), default=0)
+    cpu = max((spec.resources.cpu.limit for spec in specs), default=0.0)
+    hard = {
+        "count/pods": str(many + 2),  # those that end count for a moment
+        "limits.cpu": _cpu(cpu * many),
+        "limits.memory": format_size(memory * many),
+        "services": "0",
+        "services.loadbalancers": "0",
+        "services.nodeports": "0",
+    }
+    metadata = {"name": "hub-ext", "namespace": namespace, "labels": dict(MANAGED_BY)}
+    return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}
+
+
+def limit_range(namespace: str, spec: Spec) -> Manifest:
+    """Return the LimitRange of a namespace: the most that one container may have."""
+    most = {"cpu": _cpu(spec.resources.cpu.limit), "memory": spec.resources.memory.limit}
+    metadata = {"name": "hub-ext", "namespace": namespace, "labels": dict(MANAGED_BY)}
+    limits = [{"type": "Container", "max": most, "default": most, "defaultRequest": dict(most)}]
+    return {"apiVersion": "v1", "kind": "LimitRange", "metadata": metadata, "spec": {"limits": limits}}
+
+
+def job(
+    name: str, namespace: str, marks: Mapping[str, str], spec: Manifest, *, keep: int, queue: str | None
+) -> Manifest:
+    """Return the Job of a run.
+
+    Args:
+        name: Its name, which is the launch id.
+        namespace: Where it lives.
+        marks: Its labels.
+        spec: From `pod_spec`.
+        keep: Seconds that it stays after its end.
+        queue: Kueue's local queue, where one is used.
+    """
+    own = dict(marks) | ({"kueue.x-k8s.io/queue-name": queue} if queue else {})
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": namespace, "labels": own},
+        "spec": {
+            "backoffLimit": 0,
+            "completions": 1,
+            "parallelism": 1,
+            "suspend": queue is not None,
+            "ttlSecondsAfterFinished": keep,
+            "template": {"metadata": {"labels": dict(marks)}, "spec": spec},
+        },
+    }

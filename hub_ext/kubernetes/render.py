@@ -1,0 +1,166 @@
+"""A profile and its options → every object that a start makes, before any cluster exists. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hub_ext.catalog.models import Profile, Spec
+from hub_ext.catalog.policy import Enclave
+from hub_ext.catalog.quantities import parse_size
+from hub_ext.kubernetes import objects
+from hub_ext.kubernetes.objects import Manifest
+from hub_ext.sharing.names import safe_slug
+
+SERVER_COMMAND = ("jupyterhub-singleuser",)
+RUN_COMMAND = ("python", "-m", "hub_ext_executor")
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What a start makes.
+
+    Attributes:
+        namespace: The person's namespace.
+        pod: The pod of a server, or the pod that a run's Job makes.
+        network: Its NetworkPolicy.
+        home: The claim of the home volume, None for a run.
+        around: What the namespace has besides: default deny, quota, largest container.
+        job: The Job of a run, None for a server.
+    """
+
+    namespace: Manifest
+    pod: Manifest
+    network: Manifest
+    home: Manifest | None
+    around: tuple[Manifest, ...]
+    job: Manifest | None = None
+
+    def all(self) -> list[Manifest]:
+        """Return the objects in the order in which they are made."""
+        last = self.job or self.pod
+        return [self.namespace, *self.around, *([self.home] if self.home else []), self.network, last]
+
+
+def namespace_name(user: str) -> str:
+    """Return the name of a person's namespace: ours by its prefix, never met by another person's."""
+    return f"{objects.PREFIX}-{safe_slug(user, 50)}"
+
+
+def image_of(spec: Spec, enclave: Enclave) -> str:
+    """Return registry, name and digest of a profile's image in an enclave.
+
+    Where the enclave's lock does not hold the image, the name itself comes back, and the rule on digests refuses it.
+    """
+    return enclave.spec.images.get(spec.image, spec.image)
+
+
+def render(profile: Profile, spec: Spec, enclave: Enclave, *, user: str, purpose: str, name: str) -> Rendering:
+    """Return what a start of a profile makes.
+
+    Args:
+        profile: The version that was decided on.
+        spec: What the decision resolved to.
+        enclave: The network.
+        user: Who it is for.
+        purpose: ``server`` or ``run``.
+        name: Name of the server (empty for the default), or the run's launch id.
+    """
+    where = namespace_name(user)
+    marks = objects.labels(profile.name, profile.version, purpose, user, name)
+    server = purpose == "server"
+    own_name = f"{purpose}-{marks[f'{objects.PREFIX}/name'].lower()}" if server else name
+    home = None
+    if server and spec.storage.home is not None:
+        claim = objects.labels(profile.name, profile.version, purpose, user, "home")
+        home = objects.home_claim("home", where, claim, spec.storage.home.size, enclave.spec.storage_class)
+    pod_spec = objects.pod_spec(
+        spec,
+        image=image_of(spec, enclave),
+        command=SERVER_COMMAND if server else RUN_COMMAND,
+        env={"HUB_EXT_PROFILE": profile.name},
+        home_claim="home" if home else None,
+        port=objects.PORT if server else None,
+        deadline=None if server else spec.lifetime.maximum * 60,
+    )
+    pod = objects.pod(own_name, where, marks, pod_spec)
+    network = objects.network_policy(own_name, where, marks, spec.network.egress, enclave.spec.system_namespace)
+    around = (
+        objects.default_deny(where),
+        objects.resource_quota(where, [spec], servers=1, runs=2),
+        objects.limit_range(where, spec),
+    )
+    namespace = objects.namespace(where, user, enclave.metadata.name)
+    job = None if server else objects.job(name, where, marks, pod_spec, keep=3600, queue=None)
+    return Rendering(namespace, pod, network, home, around, job)
+
+
+def request_view(profile: Profile, spec: Spec, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what request rules see: plain values under documented names.
+
+    Args:
+        profile: The version.
+        spec: What the options resolve to.
+        facts: ``user``, ``groups``, ``purpose``, ``hour`` (0-23) and ``weekday`` (1 Monday … 7 Sunday), in UTC.
+    """
+    return {
+        **facts,
+        "groups": sorted(facts["groups"]),
+        "profile": profile.name,
+        "version": profile.version,
+        "owner": profile.metadata.owner,
+        "tags": list(profile.metadata.tags),
+        "cpu": float(spec.resources.cpu.limit),
+        "memory": parse_size(spec.resources.memory.limit),
+        "gpu": spec.resources.gpu,
+    }
+
+
+def flatten(manifest: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every leaf of a manifest with its path, for a diff that people read."""
+    if isinstance(manifest, dict):
+        for key in manifest:
+            yield from flatten(manifest[key], f"{path}.{key}" if path else str(key))
+    elif isinstance(manifest, list):
+        for index, item in enumerate(manifest):
+            label = item["name"] if isinstance(item, dict) and isinstance(item.get("name"), str) else str(index)
+            yield from flatten(item, f"{path}[{label}]")
+    else:
+        yield path, manifest
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One leaf that two renderings do not share.
+
+    Attributes:
+        object: Kind of the object.
+        path: Where it stands.
+        before: Its value, None when it is new.
+        after: Its value, None when it is gone.
+    """
+
+    object: str
+    path: str
+    before: Any
+    after: Any
+
+
+def differences(before: Sequence[Manifest], after: Sequence[Manifest]) -> list[Difference]:
+    """Return how two renderings differ, leaf by leaf; the label of the version itself does not count."""
+    old, new = _leaves(before), _leaves(after)
+    mark = f"{objects.PREFIX}/profile-version"
+    return [
+        Difference(*key, old.get(key), new.get(key))
+        for key in dict.fromkeys([*old, *new])
+        if old.get(key) != new.get(key) and not key[1].endswith(mark)
+    ]
+
+
+def _leaves(manifests: Sequence[Manifest]) -> dict[tuple[str, str], Any]:
+    found: dict[tuple[str, str], Any] = {}
+    for manifest in manifests:
+        for path, value in flatten(manifest):
+            found[manifest["kind"], path] = value
+    return found

@@ -1,0 +1,223 @@
+"""Policy rules: the subset of CEL, the baseline that ships, and what it refuses."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub_ext.catalog.cel import BadRule, compile_rule, without_nulls
+from hub_ext.catalog.check import check, check_profile, extremes, junit, sarif
+from hub_ext.catalog.loading import Catalog, load
+from hub_ext.catalog.policy import Enclave, Policy, PolicyRules, merge
+from hub_ext.kubernetes.render import render
+from hub_ext.settings import shipped
+
+FOLDER = shipped("profiles")
+BASELINE = PolicyRules.model_validate(yaml.safe_load((FOLDER / "_policy" / "baseline.yaml").read_text()))
+POLICY = merge([BASELINE])
+CATALOG = load(FOLDER)
+ENCLAVE = Enclave.model_validate(
+    {
+        "apiVersion": "hub-ext/v1",
+        "kind": "Enclave",
+        "metadata": {"name": "low", "title": "Low side", "owner": "platform-team"},
+        "spec": {
+            "domain": "open",
+            "registries": ["registry.low"],
+            "largest": {"cpu": 16, "memory": "64Gi"},
+            "images": {"notebooks/standard": "registry.low/notebooks/standard@sha256:" + "a" * 64},
+        },
+    }
+)
+STANDARD = CATALOG.versions("standard")[-1]
+RENDERING = render(STANDARD, STANDARD.spec, ENCLAVE, user="ann", purpose="server", name="")
+
+
+def broken(kind: str, subject: dict[str, Any]) -> set[str]:
+    """Return the ids of the rules that an object does not meet."""
+    labels = RENDERING.namespace["metadata"]["labels"]
+    found = POLICY.judge(kind, subject, ENCLAVE.params(), labels)  # type: ignore[arg-type]  # a test gives plain text
+    return {violation.rule.id for violation in found}
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    """Return the pod with other fields in its spec; `container_…` changes the container, `security_…` its context."""
+    pod = copy.deepcopy(RENDERING.pod)
+    container = pod["spec"]["containers"][0]
+    for name, value in changes.items():
+        if name.startswith("container_"):
+            container[name.removeprefix("container_")] = value
+        elif name.startswith("security_"):
+            container["securityContext"][name.removeprefix("security_")] = value
+        else:
+            pod["spec"][name] = value
+    return pod
+
+
+def test_the_baseline_has_at_least_25_rules_each_with_controls_and_a_message() -> None:
+    assert len(BASELINE.rules) >= 25
+    assert {rule.on for rule in BASELINE.rules} == {"pod", "networkpolicy", "request"}
+
+
+def test_what_we_make_meets_every_rule() -> None:
+    assert broken("pod", RENDERING.pod) == set()
+    assert broken("networkpolicy", RENDERING.network) == set()
+
+
+VOLUME = {"name": "x", "hostPath": {"path": "/"}}
+CASES: list[tuple[dict[str, Any], str]] = [
+    ({"security_privileged": True}, "no-privileged"),
+    ({"security_allowPrivilegeEscalation": True}, "no-escalation"),
+    ({"security_allowPrivilegeEscalation": None}, "no-escalation"),
+    ({"security_capabilities": {"drop": []}}, "drop-capabilities"),
+    ({"security_capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}}, "no-added-capabilities"),
+    ({"security_runAsNonRoot": False}, "non-root-containers"),
+    ({"security_runAsUser": 0}, "no-root-user-containers"),
+    ({"security_seccompProfile": {"type": "Unconfined"}}, "seccomp-containers"),
+    ({"security_readOnlyRootFilesystem": False}, "read-only-root"),
+    ({"security_procMount": "Unmasked"}, "no-proc-mount"),
+    ({"securityContext": {"runAsNonRoot": True, "runAsUser": 0}}, "no-root-user"),
+    ({"securityContext": {"runAsUser": 5}}, "non-root"),
+    ({"securityContext": {"runAsNonRoot": True, "runAsUser": 5}}, "seccomp"),
+    ({"securityContext": {"runAsNonRoot": True, "runAsUser": 5, "fsGroup": 0}}, "no-root-group"),
+    ({"securityContext": {"sysctls": [{"name": "kernel.shm", "value": "1"}]}}, "no-sysctls"),
+    ({"hostNetwork": True}, "no-host-network"),
+    ({"hostPID": True}, "no-host-process"),
+    ({"hostIPC": True}, "no-host-memory"),
+    ({"volumes": [VOLUME]}, "no-host-path"),
+    ({"volumes": [VOLUME]}, "volume-kinds"),
+    ({"volumes": [{"name": "x", "emptyDir": {}}]}, "bounded-scratch"),
+    ({"container_ports": [{"containerPort": 1, "hostPort": 80}]}, "no-host-ports"),
+    ({"container_image": "registry.low/notebooks/standard:latest"}, "digest-pinned"),
+    ({"container_image": "elsewhere/x@sha256:" + "a" * 64}, "allowed-registries"),
+    ({"container_image": "registry.lowly/x@sha256:" + "a" * 64}, "allowed-registries"),
+    ({"container_resources": {}}, "memory-limit"),
+    ({"container_resources": {"limits": {"memory": "65Gi", "cpu": "1"}}}, "memory-limit"),
+    ({"container_resources": {"limits": {"memory": "1Gi", "cpu": "17"}}}, "cpu-limit"),
+    ({"container_resources": {"limits": {"memory": "nonsense", "cpu": "1"}}}, "memory-limit"),
+    ({"container_resources": {"limits": {"memory": "1Gi", "cpu": "1"}}}, "requests"),
+    ({"container_resources": {"limits": {"memory": "1Gi", "cpu": "1"}}}, "scratch-limit"),
+    ({"automountServiceAccountToken": True}, "no-token"),
+    ({"automountServiceAccountToken": None}, "no-token"),
+    ({"serviceAccountName": "hub"}, "no-service-account"),
+    ({"priorityClassName": "system-node-critical"}, "no-system-priority"),
+    ({"ephemeralContainers": [{"name": "debug", "image": "x"}]}, "no-debug-containers"),
+]
+
+
+@pytest.mark.parametrize(("changes", "rule"), CASES, ids=[f"{rule}-{number}" for number, (_, rule) in enumerate(CASES)])
+def test_a_pod_that_breaks_a_rule_is_refused_by_it(changes: dict[str, Any], rule: str) -> None:
+    assert rule in broken("pod", changed(**changes))
+
+
+def test_an_init_container_is_held_to_the_same() -> None:
+    assert "no-privileged" in broken(
+        "pod", changed(initContainers=[{"name": "i", "securityContext": {"privileged": True}}])
+    )
+
+
+def test_labels_are_required() -> None:
+    pod = copy.deepcopy(RENDERING.pod)
+    del pod["metadata"]["labels"]["hub-ext/user"]
+    assert broken("pod", pod) == {"required-labels"}
+
+
+NETWORKS: list[tuple[dict[str, Any], str]] = [
+    ({"policyTypes": ["Ingress"]}, "isolated"),
+    ({"egress": [{}]}, "egress-named"),
+    ({"egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]}, "egress-named"),
+    ({"egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 80}]}]}, "no-metadata-service"),
+    (
+        {"egress": [{"to": [{"ipBlock": {"cidr": "169.254.169.254/32"}}], "ports": [{"port": 80}]}]},
+        "no-metadata-service",
+    ),
+    ({"ingress": [{}]}, "ingress-named"),
+]
+
+
+@pytest.mark.parametrize(("changes", "rule"), NETWORKS, ids=[rule for _, rule in NETWORKS])
+def test_a_network_that_breaks_a_rule_is_refused_by_it(changes: dict[str, Any], rule: str) -> None:
+    network = copy.deepcopy(RENDERING.network)
+    network["spec"] |= changes
+    assert rule in broken("networkpolicy", network)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(JSON, st.sampled_from(["spec", "metadata"]))
+def test_no_shape_whatever_of_an_object_passes_or_raises(value: Any, field: str) -> None:
+    pod = copy.deepcopy(RENDERING.pod)
+    pod[field] = value
+    assert broken("pod", pod)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("object.spec ==", "does not parse"),
+        ("'a'.matches('\\\\d')", "[0-9]"),
+        ("size('a') == 1", "size()"),
+        ("object.?spec == 1", "optional"),
+        ("math.abs(1) > 0", "abs"),
+        ("request.user == ''", "request"),
+        ("true || " * 400 + "true", "longer"),
+        ("(" * 30 + "true" + ")" * 30, "nested"),
+    ],
+)
+def test_text_outside_the_subset_is_refused_with_what_to_write(text: str, words: str) -> None:
+    with pytest.raises(BadRule, match=words.replace("[", r"\[").replace("(", r"\(").replace(")", r"\)")):
+        compile_rule(text, "pod")
+
+
+def test_a_rule_that_cannot_be_evaluated_is_not_met() -> None:
+    rule = BASELINE.rules[0].model_copy(update={"id": "odd", "cel": "object.spec.nothing.there == 1"})
+    assert [one.rule.id for one in Policy((rule,)).judge("pod", RENDERING.pod, {}, {})] == ["odd"]
+
+
+def test_only_a_plain_true_is_met() -> None:
+    rule = BASELINE.rules[0].model_copy(update={"id": "odd", "cel": "object.kind"})
+    assert Policy((rule,)).judge("pod", RENDERING.pod, {}, {})
+
+
+def test_two_rules_with_one_id_are_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        merge([BASELINE, BASELINE])
+
+
+def test_nulls_are_not_there() -> None:
+    assert without_nulls({"a": None, "b": [{"c": None}]}) == {"b": [{}]}
+
+
+def test_extremes_are_every_combination_of_choices_and_bounds() -> None:
+    large = CATALOG.versions("large-memory")[-1]
+    found = list(extremes(large))
+    assert len(found) == 3 * 2 * 3
+    assert {one["cores"] for one in found} == {1, 4}
+
+
+def test_check_names_file_rule_and_choice() -> None:
+    largest = ENCLAVE.spec.largest.model_copy(update={"memory": "6Gi"})
+    small = ENCLAVE.model_copy(update={"spec": ENCLAVE.spec.model_copy(update={"largest": largest})})
+    [found] = check_profile(STANDARD, POLICY, small)
+    assert (found.path, found.rule, found.options) == ("standard/1.yaml", "memory-limit", {"memory": "8Gi", "idle": 15})
+    assert str(found).endswith("(with memory=8Gi, idle=15)")
+
+
+def test_everything_that_ships_passes_and_the_reports_can_be_read() -> None:
+    assert check(CATALOG, POLICY, ENCLAVE) == []
+    nothing = Catalog((), ())
+    assert check(nothing, POLICY, ENCLAVE) == []
+    bare = ENCLAVE.model_copy(update={"spec": ENCLAVE.spec.model_copy(update={"images": {}})})
+    findings = check(CATALOG, POLICY, bare)
+    assert '"ruleId": "digest-pinned"' in sarif(findings, POLICY, "1.0")
+    assert 'failures="4"' in junit(findings, CATALOG)

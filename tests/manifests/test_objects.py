@@ -1,0 +1,174 @@
+"""Manifests, compared whole; what goes in is plain."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub_ext.catalog.models import Egress, Spec
+from hub_ext.kubernetes import objects
+
+SPEC = Spec.model_validate(
+    {
+        "description": "For tests.",
+        "image": "notebooks/standard",
+        "resources": {"cpu": {"request": 0.5, "limit": 2}, "memory": {"request": "1Gi", "limit": "4Gi"}},
+        "storage": {"home": {"size": "10Gi"}},
+    }
+)
+IMAGE = "registry.example/notebooks/standard@sha256:" + "0" * 64
+
+
+def test_the_pod_of_a_server_is_exactly_this() -> None:
+    marks = objects.labels("standard", 3, "server", "ann", "")
+    spec = objects.pod_spec(
+        SPEC, image=IMAGE, command=["serve"], env={"B": "2", "A": "1"}, home_claim="home", port=8888, deadline=None
+    )
+    assert objects.pod("server-default", "hub-ext-ann", marks, spec) == {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "server-default",
+            "namespace": "hub-ext-ann",
+            "labels": {
+                "app.kubernetes.io/managed-by": "hub-ext",
+                "hub-ext/profile": "standard",
+                "hub-ext/profile-version": "3",
+                "hub-ext/purpose": "server",
+                "hub-ext/user": "ann",
+                "hub-ext/name": "default",
+            },
+        },
+        "spec": {
+            "automountServiceAccountToken": False,
+            "containers": [
+                {
+                    "name": "notebook",
+                    "image": IMAGE,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["serve"],
+                    "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
+                    "resources": {
+                        "requests": {"cpu": "500m", "memory": "1Gi", "ephemeral-storage": "100Mi"},
+                        "limits": {"cpu": "2000m", "memory": "4Gi", "ephemeral-storage": "1Gi"},
+                    },
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                        "privileged": False,
+                        "readOnlyRootFilesystem": True,
+                        "runAsNonRoot": True,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "volumeMounts": [
+                        {"name": "home", "mountPath": "/home/analyst"},
+                        {"name": "tmp", "mountPath": "/tmp"},
+                    ],
+                    "ports": [{"name": "notebook", "containerPort": 8888, "protocol": "TCP"}],
+                }
+            ],
+            "enableServiceLinks": False,
+            "hostIPC": False,
+            "hostNetwork": False,
+            "hostPID": False,
+            "restartPolicy": "Never",
+            "securityContext": {
+                "fsGroup": 100,
+                "fsGroupChangePolicy": "OnRootMismatch",
+                "runAsGroup": 100,
+                "runAsNonRoot": True,
+                "runAsUser": 1000,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "terminationGracePeriodSeconds": 10,
+            "volumes": [
+                {"name": "home", "persistentVolumeClaim": {"claimName": "home"}},
+                {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+            ],
+        },
+    }
+
+
+def test_a_run_has_no_port_no_home_and_an_end() -> None:
+    spec = objects.pod_spec(SPEC, image=IMAGE, command=["run"], env={}, home_claim=None, port=None, deadline=3600)
+    assert "ports" not in spec["containers"][0]
+    assert spec["volumes"][0] == {"name": "home", "emptyDir": {"sizeLimit": "1Gi"}}
+    assert spec["activeDeadlineSeconds"] == 3600
+
+
+def test_the_network_of_a_server_is_what_every_one_needs_and_what_its_profile_names() -> None:
+    egress = [
+        Egress(namespace="data", labels={"app": "catalog"}, ports=(443,)),
+        Egress(cidr="10.1.2.0/24", ports=(5432,)),
+        Egress(cidr="0.0.0.0/0", ports=(443,)),
+    ]
+    marks = objects.labels("geo", 1, "server", "ann", "second")
+    made = objects.network_policy("server-second", "hub-ext-ann", marks, egress, "hub-ext")
+    platform = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "hub-ext"}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "hub-ext"}},
+    }
+    assert made["spec"] == {
+        "podSelector": {"matchLabels": {"hub-ext/purpose": "server", "hub-ext/name": "second"}},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [{"from": [platform], "ports": [{"port": 8888, "protocol": "TCP"}]}],
+        "egress": [
+            {
+                "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}],
+                "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
+            },
+            {"to": [platform], "ports": [{"port": 8081, "protocol": "TCP"}, {"port": 8880, "protocol": "TCP"}]},
+            {
+                "to": [
+                    {
+                        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "data"}},
+                        "podSelector": {"matchLabels": {"app": "catalog"}},
+                    }
+                ],
+                "ports": [{"port": 443, "protocol": "TCP"}],
+            },
+            {"to": [{"ipBlock": {"cidr": "10.1.2.0/24"}}], "ports": [{"port": 5432, "protocol": "TCP"}]},
+            {
+                "to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}}],
+                "ports": [{"port": 443, "protocol": "TCP"}],
+            },
+        ],
+    }
+
+
+def test_a_namespace_is_restricted_and_says_whose_it_is() -> None:
+    made = objects.namespace("hub-ext-ann", "ann", "local")
+    assert made["metadata"]["labels"] == {
+        "app.kubernetes.io/managed-by": "hub-ext",
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/audit": "restricted",
+        "pod-security.kubernetes.io/warn": "restricted",
+        "hub-ext/namespace": "person",
+        "hub-ext/user": "ann",
+        "hub-ext/enclave": "local",
+    }
+
+
+def test_a_job_runs_once_and_is_queued_by_label_where_there_is_a_queue() -> None:
+    marks = objects.labels("standard", 1, "run", "ann", "r-1")
+    made = objects.job("r-1", "hub-ext-ann", marks, {"containers": []}, keep=60, queue="analysts")
+    assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "analysts"
+    assert made["spec"]["suspend"] is True
+    assert made["spec"]["backoffLimit"] == 0
+    assert made["spec"]["template"] == {"metadata": {"labels": marks}, "spec": {"containers": []}}
+
+
+@given(st.text(min_size=1, max_size=200))
+def test_any_text_becomes_a_value_that_a_label_may_have(text: str) -> None:
+    value = objects.label_value(text)
+    assert 1 <= len(value) <= 63
+    assert value[0].isalnum()
+    assert value[-1].isalnum()
+    assert all(char.isascii() and (char.isalnum() or char in "-_.") for char in value)
+
+
+@given(st.text(min_size=1, max_size=80), st.text(min_size=1, max_size=80))
+def test_two_texts_never_become_one_value(one: str, other: str) -> None:
+    values = {objects.label_value(one), objects.label_value(other)}
+    assert len(values) == len({one, other})
+    assert objects.label_value(objects.label_value(one)) not in values - {objects.label_value(one)} or one == other
