@@ -39,7 +39,7 @@ def _sizes(message: dict[str, Any]) -> dict[str, int]:
     return {display: size_of(content)}
 
 
-class Client(PapermillNotebookClient):  # type: ignore[misc]  # nbclient is untyped
+class Client(PapermillNotebookClient):
     """Runs the cells of a notebook in a kernel that was started already.
 
     Args:

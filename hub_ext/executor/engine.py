@@ -10,7 +10,7 @@ from papermill.engines import NBClientEngine
 NAME = "hub-ext"
 
 
-class Engine(PapermillEngine):  # type: ignore[misc]  # papermill is untyped
+class Engine(PapermillEngine):
     """Runs a notebook in the kernel of a launch; without one, as papermill itself would."""
 
     @classmethod

@@ -215,11 +215,12 @@ class _Run:
         from .report import picture_of
 
         full = False
-        for path, make in (
+        kept: list[tuple[Path, Callable[[], bytes | None]]] = [
             (self._folder.output, lambda: finish(notebook, self._masker.deep).encode("utf-8", "replace")),
             (self._folder.picture, lambda: picture_of(notebook)),
             (self._folder.report, lambda: self._report(notebook).encode("utf-8", "replace")),
-        ):
+        ]
+        for path, make in kept:
             content = make()
             try:
                 if content is not None:

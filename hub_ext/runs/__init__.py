@@ -1,0 +1,1 @@
+"""Runs: orders, states, the reconciler, live events, secrets."""

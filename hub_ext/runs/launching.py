@@ -1,0 +1,79 @@
+"""A run becomes a launch: what its executor is told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from hub_ext.catalog.models import Spec
+from hub_ext.catalog.quantities import human_size, parse_size
+from hub_ext.db.tables import Run
+from hub_ext.errors import Unavailable
+from hub_ext.executor.spec import LaunchSpec
+from hub_ext.runs.vault import Vault
+from hub_ext.runtimes.base import Launch
+from hub_ext.runtimes.local import inherited
+from hub_ext.settings import HubExt
+from hub_ext.sharing.parameters import injection
+from hub_ext.store import Store
+
+
+def launch_of(run: Run, store: Store, vault: Vault, settings: HubExt, *, assets: str, fonts: Path | None) -> Launch:
+    """Return the launch of a run.
+
+    Args:
+        run: The run, with its version and workflow, and a launch id.
+        store: Where the notebook is.
+        vault: Where its secrets are.
+        settings: The settings.
+        assets: Address prefix of the scripts that its report uses.
+        fonts: Where font lists are kept.
+
+    Raises:
+        NotFound: If the notebook is not there.
+        InvalidInput: If the values do not fit the version any more.
+        Unavailable: If secrets, the store or the environment cannot be reached.
+    """
+    values = vault.get(run.id)
+    missing = [name for name in run.secret_names if name not in values]
+    if missing:
+        raise Unavailable(f"The secret value of {missing[0]} is not there any more.", hint="Run it again.")
+    cell = injection(run.version.schema, {**run.parameters, **values})
+    resolved = Spec.model_validate(run.spec)
+    python = settings.python(resolved.local.environment)
+    if python is None:
+        raise Unavailable(f"The environment {resolved.local.environment} is not there any more.")
+    memory = parse_size(resolved.resources.memory.limit)
+    minutes = resolved.lifetime.maximum
+    spec = LaunchSpec(
+        run_id=run.id,
+        title=run.workflow.title,
+        kernel=_kernel(python),
+        environment=_environment(python),
+        secrets=tuple(sorted(cell.secrets.values())),
+        injected=cell.source,
+        deadline=minutes * 60.0,
+        deadline_words=f"{minutes} minutes" if minutes != 1 else "1 minute",
+        memory=memory,
+        memory_words=human_size(memory),
+        output_limit=settings.output_limit,
+        assets=assets,
+        font_cache=str(fonts) if fonts and python == sys.executable else "",
+    )
+    secrets = {variable: values[name] for name, variable in cell.secrets.items()}
+    return Launch(str(run.launch_id), spec, store.get(run.version.notebook), secrets)
+
+
+def _kernel(python: str) -> tuple[str, ...]:
+    history = "--HistoryManager.hist_file=:memory:"
+    return (python, "-m", "ipykernel_launcher", "-f", "{connection_file}", history)
+
+
+def _environment(python: str) -> dict[str, str]:
+    """Return the environment of a kernel: nothing of the Hub, nothing of ours."""
+    found = inherited()
+    programs = str(Path(python).parent)
+    found["PATH"] = os.pathsep.join([programs, found.get("PATH", os.defpath)])
+    found.pop("VIRTUAL_ENV", None)
+    return found

@@ -1,0 +1,375 @@
+"""One look at everything that is to be run, runs, or has ended, and what follows from it.
+
+Whatever was killed at whatever moment, each look begins from three facts: the row, the lock and the outcome.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session, joinedload
+
+from hub_ext.db.session import Database
+from hub_ext.db.tables import Lease, Run
+from hub_ext.db.types import new_id, now
+from hub_ext.errors import HubExtError, StorageFull, Unavailable
+from hub_ext.executor.events import FULL
+from hub_ext.runs.ending import Verdict, judge
+from hub_ext.runs.launching import launch_of
+from hub_ext.runs.queue import next_queued
+from hub_ext.runs.results import Results, collect
+from hub_ext.runs.states import ACTIVE, RECONCILER, announce, move
+from hub_ext.runs.vault import Vault
+from hub_ext.runtimes.base import Alive, Ended, Runtime
+from hub_ext.settings import HubExt
+from hub_ext.store import Store
+
+LEASE = "reconciler"
+
+_PATIENCE = 30.0  # seconds that an executor has to begin after it was told to go
+_OVERDUE = 60.0  # seconds past its deadline after which an executor that should have ended its run is ended itself
+_UNHEARD = 10.0  # seconds after which a run that was asked to end is ended
+_TELL = 0.5  # seconds between two times that the progress of a run is written
+_ATTEMPTS = 3  # starts of a run whose executor ends before it begins
+_STORE_ATTEMPTS = 5
+_AGAIN = 1.0  # seconds, doubled each time, until something that failed is tried again
+_LONGEST_AGAIN = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class LeaseLost(Exception):
+    """Another process has taken over; what this one was about to write must not be written."""
+
+
+@dataclass
+class Watched:
+    """What this process knows of a run beyond its row.
+
+    Attributes:
+        ours: Whether this process started its executor.
+        offset: How far its events were read.
+        done: Cells that are done.
+        total: Cells in all.
+        told: When its progress was last written.
+        since: When this process first saw the launch.
+        cancelled_at: When its executor was asked to end.
+        overdue: Why we ended it, past its deadline.
+        ending: Whether a thread puts its results away.
+        failures: How often that, or its start, failed.
+        again_at: Not before this time.
+    """
+
+    ours: bool = False
+    offset: int = 0
+    done: int = 0
+    total: int = 0
+    told: float = 0.0
+    since: float = 0.0
+    cancelled_at: float | None = None
+    overdue: str | None = None
+    ending: bool = False
+    failures: int = 0
+    again_at: float = 0.0
+
+    def later(self) -> None:
+        """Wait a little longer each time."""
+        self.again_at = time.monotonic() + min(_LONGEST_AGAIN, _AGAIN * 2**self.failures)
+        self.failures += 1
+
+
+class Rounds:
+    """Looks, decides, acts. Every write checks that the lease is still ours.
+
+    Args:
+        database: Where runs are.
+        store: Where notebooks come from and results go.
+        vault: Secret values.
+        runtime: Executes launches.
+        settings: The settings.
+        holder: Name of this holder of the lease.
+        assets: Address prefix of the scripts that reports use.
+        done: Called when a run has ended, in any thread.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        store: Store,
+        vault: Vault,
+        runtime: Runtime,
+        settings: HubExt,
+        *,
+        holder: str,
+        assets: str,
+        done: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._vault = vault
+        self._runtime = runtime
+        self._settings = settings
+        self._holder = holder
+        self._assets = assets
+        self._done = done
+        self._watched: dict[str, Watched] = {}
+        self.stop_reason = "the platform was stopped"
+        self._enders = ThreadPoolExecutor(2, thread_name_prefix="results")
+
+    def close(self) -> None:
+        """End after what is being put away now."""
+        self._enders.shutdown(wait=True, cancel_futures=True)
+
+    def sweep(self) -> None:
+        """Delete what crashed processes left: folders without an active run, secrets without one."""
+        with self._database.read() as session:
+            needed = set(session.scalars(select(Run.id).where(Run.state.in_(["queued", *ACTIVE]))))
+            launches = set(session.scalars(select(Run.launch_id).where(Run.state.in_(ACTIVE))))
+        for launch_id in self._runtime.launches():
+            if launch_id not in launches and isinstance(self._runtime.observe(launch_id), Ended):
+                self._runtime.end(launch_id, None)
+                self._runtime.remove(launch_id)
+        self._vault.sweep(needed)
+
+    def look(self, *, start: bool = True) -> bool:
+        """Look once.
+
+        Args:
+            start: Whether queued runs may be started.
+
+        Returns:
+            Whether anything is active, so that it is worth looking again soon.
+        """
+        with self._database.read() as session:
+            active = list(session.scalars(_with_version().where(Run.state.in_(ACTIVE))))
+        for gone in set(self._watched) - {run.id for run in active}:
+            del self._watched[gone]
+        for run in active:
+            self._tend_safely(run)
+        free = self._settings.runs_at_once - len(active)
+        started = False
+        while start and free > 0 and self._start_next():
+            started, free = True, free - 1
+        return bool(active) or started
+
+    def _fence(self, session: Session) -> None:
+        lease = session.scalar(select(Lease).where(Lease.name == LEASE).with_for_update(read=True))
+        if lease is None or lease.holder != self._holder or lease.expires_at <= now():
+            raise LeaseLost
+
+    def _for_update(self, session: Session, run_id: str) -> Run:
+        self._fence(session)
+        return session.scalars(_with_version().where(Run.id == run_id).with_for_update(of=Run)).one()
+
+    # Starting
+
+    def _start_next(self) -> bool:
+        with self._database.write() as session:
+            self._fence(session)
+            run_id = next_queued(session)
+            if run_id is None:
+                return False
+            run = self._for_update(session, run_id)
+            run.launch_id = new_id("l")
+            run.process = {"attempt": 1}
+            move(session, run, "starting", writer="reconciler", actor=RECONCILER)
+        self._watched[run.id] = Watched(since=time.monotonic())
+        self._launch(run)
+        return True
+
+    def _launch(self, run: Run) -> None:
+        """Start the executor of a run whose launch id is committed, commit its process, and let it go."""
+        watched = self._watched[run.id]
+        try:
+            launch = launch_of(
+                run, self._store, self._vault, self._settings, assets=self._assets, fonts=self._runtime.fonts
+            )
+            started = self._runtime.start(launch)
+        except HubExtError as error:
+            self._could_not_start(run, error.detail, final=not isinstance(error, Unavailable | StorageFull))
+            return
+        except OSError as error:
+            full = error.errno in FULL
+            what = "there was no space left on the disk" if full else f"its process cannot be made ({error.errno})"
+            self._could_not_start(run, what, final=False)
+            return
+        except Exception as error:
+            log.exception("run %s could not be started", run.id)
+            self._could_not_start(run, f"unexpected {type(error).__name__}", final=False)
+            return
+        attempt = (run.process or {}).get("attempt", 1)
+        try:
+            with self._database.write() as session:
+                row = self._for_update(session, run.id)
+                if row.cancel_requested_at is None:
+                    row.process = {**started.process, "attempt": attempt}
+        except BaseException:
+            started.drop()
+            raise
+        if row.cancel_requested_at is None:
+            watched.ours = True
+            started.go(launch.secrets)
+        else:
+            started.drop()
+
+    def _could_not_start(self, run: Run, why: str, *, final: bool) -> None:
+        watched = self._watched[run.id]
+        watched.later()
+        log.warning("run %s could not be started: %s", run.id, why)
+        if final or watched.failures >= _STORE_ATTEMPTS:
+            self._end(run, Verdict("failed", f"it could not be started: {why}"), Results())
+
+    def _start_again(self, run: Run, ended: Ended) -> None:
+        """Start a run anew whose executor never began: a crash came between its process and the word to go."""
+        watched = self._watched[run.id]
+        attempt = (run.process or {}).get("attempt", 1) + (1 if watched.ours else 0)
+        if attempt > _ATTEMPTS:
+            self._end(run, Verdict("failed", f"it could not be started: {ended.words}"), Results())
+            return
+        old = run.launch_id
+        with self._database.write() as session:
+            row = self._for_update(session, run.id)
+            row.launch_id = new_id("l")
+            row.process = {"attempt": attempt}
+            move(session, row, "starting", writer="reconciler", actor=RECONCILER)
+        self._watched[run.id] = Watched(since=time.monotonic(), failures=watched.failures)
+        self._runtime.remove(str(old))
+        self._launch(row)
+
+    # Watching
+
+    def _tend_safely(self, run: Run) -> None:
+        """Tend to a run; one that cannot be tended to does not keep us from the others."""
+        watched = self._watched.setdefault(run.id, Watched(since=time.monotonic()))
+        try:
+            self._tend(run, watched)
+        except LeaseLost:
+            raise
+        except Exception:
+            log.exception("run %s could not be tended to; it is tried again", run.id)
+            watched.later()
+
+    def _tend(self, run: Run, watched: Watched) -> None:
+        if watched.ending or time.monotonic() < watched.again_at:
+            return
+        state = self._runtime.observe(str(run.launch_id))
+        if isinstance(state, Ended):
+            self._tend_ended(run, watched, state)
+            return
+        self._read_progress(run, watched, begun=state.begun)
+        if run.cancel_requested_at is not None:
+            self._cancel(run, watched, state)
+        elif run.started_at is None and time.monotonic() - watched.since > _PATIENCE and not state.begun:
+            self._runtime.end(str(run.launch_id), run.process)
+        elif run.started_at is not None:
+            self._end_overdue(run, watched)
+
+    def _tend_ended(self, run: Run, watched: Watched, state: Ended) -> None:
+        if state.begun or state.outcome is not None or run.state == "running" or run.cancel_requested_at is not None:
+            watched.ending = True
+            self._enders.submit(self._finish, run, watched, state)
+        else:
+            self._start_again(run, state)
+
+    def _read_progress(self, run: Run, watched: Watched, *, begun: bool) -> None:
+        for offset, event in self._runtime.folder(str(run.launch_id)).read_events(watched.offset):
+            watched.offset = offset
+            if event["type"] == "run_started":
+                watched.total = int(event.get("cells", 0))
+            elif event["type"] == "cell_finished":
+                watched.done += 1
+        begins = begun and run.state == "starting"
+        changed = (watched.done, watched.total or run.cells_total) != (run.cells_done, run.cells_total)
+        if begins or (changed and time.monotonic() - watched.told >= _TELL):
+            watched.told = time.monotonic()
+            with self._database.write() as session:
+                row = self._for_update(session, run.id)
+                row.cells_done, row.cells_total = watched.done, watched.total or row.cells_total
+                if begins:
+                    move(session, row, "running", writer="reconciler", actor=RECONCILER)
+                else:
+                    announce(session, row)
+
+    def _cancel(self, run: Run, watched: Watched, state: Alive) -> None:
+        launch_id, at = str(run.launch_id), time.monotonic()
+        if watched.cancelled_at is None:
+            watched.cancelled_at = at
+            if state.begun:
+                self._runtime.cancel(launch_id, run.process)
+            else:
+                self._runtime.end(launch_id, run.process)
+        elif at - watched.cancelled_at > _UNHEARD:
+            self._runtime.end(launch_id, run.process)
+
+    def _end_overdue(self, run: Run, watched: Watched) -> None:
+        minutes = run.spec.get("lifetime", {}).get("maximum", 0)
+        if run.started_at and minutes and (now() - run.started_at).total_seconds() > minutes * 60 + _OVERDUE:
+            watched.overdue = f"ran longer than its limit of {minutes} minutes"
+            self._runtime.end(str(run.launch_id), run.process)
+
+    # Ending
+
+    def _finish(self, run: Run, watched: Watched, state: Ended) -> None:
+        """Put away what a run left, and commit how it ended. Runs in a thread of its own; any error is tried again."""
+        try:
+            launch_id = str(run.launch_id)
+            folder = self._runtime.folder(launch_id)
+            if state.outcome is None:
+                self._runtime.end(launch_id, run.process)
+            known = folder.root.is_dir()
+            verdict = judge(state, cancelled=self._cancelled(run), overdue=watched.overdue, known=known)
+            results = self._collect(run, watched)
+            self._end(run, verdict, results)
+        except LeaseLost:
+            watched.ending = False
+        except Exception:
+            log.exception("the end of run %s could not be written; it is tried again", run.id)
+            watched.later()
+            watched.ending = False
+        else:
+            self._done()
+
+    def _cancelled(self, run: Run) -> str | None:
+        if run.cancel_requested_at is None:
+            return None
+        return "cancelled" if run.cancelled_by else self.stop_reason
+
+    def _collect(self, run: Run, watched: Watched) -> Results:
+        try:
+            return collect(
+                self._store, self._runtime.folder(str(run.launch_id)), run.id, self._settings.artifacts_limit
+            )
+        except StorageFull:
+            if watched.failures < _STORE_ATTEMPTS:
+                raise
+            log.exception("the results of run %s are given up", run.id)
+            self._store.delete(f"runs/{run.id}")
+            return Results(left_out="there was no space left for its results")
+
+    def _end(self, run: Run, verdict: Verdict, results: Results) -> None:
+        with self._database.write() as session:
+            row = self._for_update(session, run.id)
+            if row.state not in ACTIVE:
+                return
+            if row.state == "starting" and verdict.state not in ("failed", "cancelled"):
+                move(session, row, "running", writer="reconciler", actor=RECONCILER)
+            if verdict.cells_done is not None:
+                row.cells_done = verdict.cells_done
+            row.cells_total = verdict.cells_total or row.cells_total
+            row.error = verdict.error
+            row.report, row.output_notebook, row.picture = results.report, results.notebook, results.picture
+            row.artifacts = results.artifacts
+            reason = "; ".join(part for part in (verdict.reason, results.left_out) if part)
+            actor = row.cancelled_by if verdict.state == "cancelled" and row.cancelled_by else RECONCILER
+            move(session, row, verdict.state, writer="reconciler", actor=actor, reason=reason)
+        self._vault.delete(run.id)
+        self._runtime.remove(str(run.launch_id))
+
+
+def _with_version() -> Select[Run]:
+    return select(Run).options(joinedload(Run.version), joinedload(Run.workflow))

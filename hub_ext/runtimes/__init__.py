@@ -1,0 +1,1 @@
+"""How a launch is started, found again and ended."""

@@ -1,0 +1,53 @@
+"""Who a process is: its id alone is given to another one some day."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+
+def started(pid: int) -> str | None:
+    """Return when a process was started, as a text that no other process with this id ever has; None if it is gone."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # The name of the program, in parentheses, may hold anything; the start is the 20th field after it.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return f"{boot}:{int(fields[19])}"
+    with contextlib.suppress(psutil.Error):
+        return f"{psutil.Process(pid).create_time():.2f}"
+    return None
+
+
+def identify(pid: int) -> dict[str, Any]:
+    """Return what finds a process again."""
+    return {"pid": pid, "started": started(pid)}
+
+
+def send(process: dict[str, Any] | None, number: signal.Signals) -> bool:
+    """Send a signal to a process if it is still the same one.
+
+    Returns:
+        Whether it was there.
+    """
+    pid = (process or {}).get("pid")
+    if not isinstance(pid, int) or pid <= 1 or started(pid) is None or started(pid) != (process or {}).get("started"):
+        return False
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+        return True
+    return False
+
+
+def marked(name: str, value: str) -> list[psutil.Process]:
+    """Return the processes that were started with a value in their environment, this one aside."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and process.environ().get(name) == value:
+                found.append(process)
+    return found

@@ -1,0 +1,184 @@
+"""Runs as processes of this machine. Each outlives the service; a lock says whether it is alive."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from hub_ext.executor.folder import MARKER, Folder
+from hub_ext.runtimes.base import Alive, Ended, Launch
+from hub_ext.runtimes.identity import identify, marked, send
+
+_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+_END = 5.0  # seconds until killed processes must be gone
+_LAST_WORDS = 2000
+
+
+def inherited() -> dict[str, str]:
+    """Return what a run inherits from our environment: where programs lie and the language, nothing else."""
+    return {"LANG": "C.UTF-8"} | {name: os.environ[name] for name in _KEPT if name in os.environ}
+
+
+class LocalStarted:
+    """An executor that waits for the word to go.
+
+    Args:
+        pid: Its process.
+        pipe: File descriptor that brings it the word.
+    """
+
+    def __init__(self, pid: int, pipe: int) -> None:
+        self.process = identify(pid)
+        self._pipe: int | None = pipe
+
+    def go(self, secrets: dict[str, str]) -> None:
+        """Let it run."""
+        if self._pipe is None:
+            return
+        with contextlib.suppress(BrokenPipeError), os.fdopen(self._pipe, "wb") as pipe:
+            pipe.write(json.dumps({"go": True, "secrets": secrets}).encode() + b"\n")
+        self._pipe = None
+
+    def drop(self) -> None:
+        """Let it end without having run anything."""
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
+
+
+class LocalRuntime:
+    """Executors as child processes.
+
+    Args:
+        launches: Folder of the launch folders.
+        cache: Folder for what runs share: lists of fonts.
+    """
+
+    def __init__(self, launches: Path, cache: Path | None = None) -> None:
+        self._launches = launches
+        self._cache = cache
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._preparing: subprocess.Popen[bytes] | None = None
+
+    def folder(self, launch_id: str) -> Folder:
+        """Return the folder of a launch."""
+        return Folder(self._launches / launch_id)
+
+    def launches(self) -> list[str]:
+        """Return the ids of all launches that have a folder."""
+        return [path.name for path in self._launches.iterdir()] if self._launches.is_dir() else []
+
+    def start(self, launch: Launch) -> LocalStarted:
+        """Start an executor in a session of its own, with nothing of ours but the pipe.
+
+        Raises:
+            OSError: If its folder or process cannot be made.
+        """
+        folder = self.folder(launch.id)
+        folder.make()
+        launch.spec.write(folder.spec)
+        folder.notebook.write_bytes(launch.notebook)
+        reader, writer = os.pipe()
+        command = [sys.executable, "-P", "-m", "hub_ext.executor", str(folder.root), "--go", str(reader)]
+        try:
+            with folder.log.open("ab") as log:
+                child = subprocess.Popen(  # noqa: S603  # the command is ours
+                    command,
+                    cwd=folder.root,
+                    env=inherited() | {"HOME": str(folder.root), MARKER: launch.id},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(reader,),
+                    start_new_session=True,
+                )
+        except OSError:
+            os.close(writer)
+            raise
+        finally:
+            os.close(reader)
+        self._children[launch.id] = child
+        return LocalStarted(child.pid, writer)
+
+    def observe(self, launch_id: str) -> Alive | Ended:
+        """Return what is true about a launch now; the lock decides."""
+        folder = self.folder(launch_id)
+        child = self._children.get(launch_id)
+        code = child.poll() if child else None
+        if folder.is_locked() or (child and code is None):
+            return Alive(folder.has_begun())
+        return Ended(folder.has_begun(), folder.read_outcome(), _words(folder, code))
+
+    def cancel(self, launch_id: str, process: dict[str, Any] | None) -> None:
+        """Ask an executor to end its run and report."""
+        send(self._process(launch_id, process), signal.SIGTERM)
+
+    def _process(self, launch_id: str, process: dict[str, Any] | None) -> dict[str, Any] | None:
+        child = self._children.get(launch_id)
+        return process if child is None or process else identify(child.pid)
+
+    def end(self, launch_id: str, process: dict[str, Any] | None) -> None:
+        """End an executor and every process that bears its launch id; also what forks meanwhile."""
+        send(self._process(launch_id, process), signal.SIGKILL)
+        deadline = time.monotonic() + _END
+        while found := marked(MARKER, launch_id):
+            for one in found:
+                with contextlib.suppress(psutil.Error):
+                    one.kill()
+            if time.monotonic() > deadline:
+                break
+            psutil.wait_procs(found, timeout=0.2)
+        child = self._children.get(launch_id)
+        if child is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_END)
+
+    def remove(self, launch_id: str) -> None:
+        """Delete the folder of a launch that has ended."""
+        self._children.pop(launch_id, None)
+        shutil.rmtree(self.folder(launch_id).root, ignore_errors=True)
+
+    @property
+    def fonts(self) -> Path | None:
+        """Where font lists are kept for runs."""
+        return self._cache / "fonts" if self._cache else None
+
+    def prepare(self) -> None:
+        """Let matplotlib find its fonts once for all runs, in the background; it takes a second or two each time."""
+        if self._preparing is not None:
+            self._preparing.poll()
+            return
+        if self.fonts is None or list(self.fonts.glob("fontlist-*.json")):
+            return
+        self.fonts.mkdir(parents=True, exist_ok=True)
+        self._preparing = subprocess.Popen(
+            [sys.executable, "-P", "-c", "import os; os.nice(19); import matplotlib.font_manager"],
+            env=inherited() | {"HOME": str(self.fonts), "MPLCONFIGDIR": str(self.fonts)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+
+def _words(folder: Folder, code: int | None) -> str:
+    """Return how an executor ended that did not tell it itself."""
+    how = "the executor was ended from outside"
+    if code is not None and code < 0:
+        how = f"the executor was ended by signal {-code}"
+    elif code:
+        how = f"the executor ended with exit code {code}"
+    with contextlib.suppress(OSError):
+        last = folder.log.read_bytes()[-_LAST_WORDS:].decode(errors="replace").strip().rpartition("\n")[2]
+        return f"{how} ({last[:300]})" if last and code and code > 0 else how
+    return how
