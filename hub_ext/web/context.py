@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hub_ext.runs.live import Live
     from hub_ext.runs.reconcile import Reconciler
     from hub_ext.runs.service import RunService
+    from hub_ext.sealer import Sealer
     from hub_ext.sharing.publishing import Publisher
 
 
@@ -34,6 +35,7 @@ class Context:
         runs: Orders, cancels and shows runs.
         live: What open pages hear of.
         reconciler: Makes the states of runs true.
+        sealer: Seals the record of acts, and wakes who waits for changes.
         auth: The Hub's sign-in.
         hub: The Hub's API.
         streams: The event streams that are open.
@@ -49,6 +51,7 @@ class Context:
     runs: RunService
     live: Live
     reconciler: Reconciler
+    sealer: Sealer
     auth: ServiceAuth
     hub: HubClient
     streams: Streams

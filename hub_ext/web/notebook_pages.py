@@ -50,7 +50,7 @@ async def _make(context: Context, source: str, target: str) -> None:
     with tempfile.TemporaryDirectory(prefix="hub-ext-page-") as folder:
         notebook, page = Path(folder) / "in.ipynb", Path(folder) / "out.html"
         notebook.write_bytes(await asyncio.to_thread(context.store.get, source))
-        await _render(notebook, page, f"{context.prefix}static/vendor")
+        await _render(notebook, page, f"{context.prefix}static")
         await asyncio.to_thread(context.store.put_file, target, page)
 
 

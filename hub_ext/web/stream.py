@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 KEEP_ALIVE = 8.0  # seconds without an event after which a comment keeps proxies from cutting the stream
 CHECK_AGAIN = 30.0  # seconds after which the rights of who listens are looked at again
+_FIRST = 0.02  # seconds that a stream gets to refuse its cursor
 COME_BACK = 1000  # milliseconds after which a browser whose stream broke comes back
 
 
@@ -76,21 +77,24 @@ async def send(
         events: What to tell.
         still_allowed: Raises a `HubExtError` when the caller may not hear more.
     """
+    coming = asyncio.ensure_future(_next(events))
+    done, _ = await asyncio.wait({coming}, timeout=_FIRST)
+    if done:
+        coming.result()  # a cursor that cannot be is an answer of its own, not the end of a stream
     handler.set_header("Content-Type", "text/event-stream")
     handler.set_header("Cache-Control", "no-store")
     handler.set_header("X-Accel-Buffering", "no")
-    if handler.request.method == "HEAD":
-        await handler.finish()
-        return
     task = asyncio.current_task()
-    if task is None:
+    if task is None or handler.request.method == "HEAD":
+        coming.cancel()
+        await handler.finish()
         return
     handler.context.streams.add(task)
     handler.gone = task.cancel
     try:
         handler.write(f"retry: {COME_BACK}\n\n")
         await handler.flush()
-        await _pump(handler, events, still_allowed)
+        await _pump(handler, events, coming, still_allowed)
         handler.write("event: end\ndata: {}\n\n")
     except HubExtError as error:
         handler.write(f"event: end\ndata: {json.dumps({'reason': error.detail})}\n\n")
@@ -105,10 +109,12 @@ async def send(
 
 
 async def _pump(
-    handler: BaseHandler, events: AsyncIterator[Event], still_allowed: Callable[[], Awaitable[object]]
+    handler: BaseHandler,
+    events: AsyncIterator[Event],
+    coming: asyncio.Future[Event | None],
+    still_allowed: Callable[[], Awaitable[object]],
 ) -> None:
     checked = time.monotonic()
-    coming = asyncio.ensure_future(_next(events))
     try:
         while True:
             done, _ = await asyncio.wait({coming}, timeout=KEEP_ALIVE)

@@ -42,7 +42,23 @@ def _topic(context: Context, person: Person, name: str) -> str:
     kind, _, run_id = name.partition(":")
     if kind != "run" or not run_id:
         raise InvalidInput.of("topics", "may be runs, workflows and run:<id>")
-    return f"run:{context.runs.get(person, run_id).id}"
+    check_run(context, person, run_id)
+    return name
+
+
+def check_run(context: Context, person: Person, run_id: str) -> None:
+    """Refuse who may not see a run.
+
+    Args:
+        context: The parts of the service.
+        person: Who asks.
+        run_id: Its id.
+
+    Raises:
+        NotFound: If there is none, or she may not see it.
+    """
+    with context.database.read() as session:
+        context.runs.get(session, person, run_id)
 
 
 class _Following(ApiHandler):
@@ -81,10 +97,10 @@ class RunEvents(_Following):
     @operation("Follow a run", _STREAM, query=models.FollowQuery, headers=_LAST)
     async def get(self, run_id: str, query: models.FollowQuery) -> None:
         """Follow a run."""
-        run = await self.call(self.context.runs.get, self.person, run_id)
+        await self.call(check_run, self.context, self.person, run_id)
 
         async def still_allowed() -> None:
             person = await self.refreshed()
-            await self.call(self.context.runs.get, person, run_id)
+            await self.call(check_run, self.context, person, run_id)
 
-        await stream.send(self, self.context.live.follow(run.id, self.cursor(query)), still_allowed)
+        await stream.send(self, self.context.live.follow(run_id, self.cursor(query)), still_allowed)

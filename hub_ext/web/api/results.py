@@ -5,6 +5,7 @@ from __future__ import annotations
 from hub_ext.db import tables
 from hub_ext.errors import NotFound
 from hub_ext.people import Person
+from hub_ext.runs.results import keys
 from hub_ext.store import safe_path
 from hub_ext.web import content
 from hub_ext.web.api import models
@@ -12,6 +13,11 @@ from hub_ext.web.api.operation import Answer, ApiHandler, operation
 from hub_ext.web.context import Context
 
 _PIECES = {206: Answer("The bytes that `Range` asks for", media=("*/*",))}
+
+
+def _seen(context: Context, person: Person, run_id: str) -> tables.Run:
+    with context.database.read() as session:
+        return context.runs.get(session, person, run_id)
 
 
 def _stem(run: tables.Run) -> str:
@@ -35,7 +41,7 @@ def report_file(context: Context, person: Person, run_id: str) -> content.File:
     Raises:
         NotFound: If there is none, or she may not see it.
     """
-    run = context.runs.get(person, run_id)
+    run = _seen(context, person, run_id)
     return content.File(_there(run.report, "report", run), f"{_stem(run)}.html", "text/html")
 
 
@@ -50,7 +56,7 @@ def notebook_file(context: Context, person: Person, run_id: str) -> content.File
     Raises:
         NotFound: If there is none, or she may not see it.
     """
-    run = context.runs.get(person, run_id)
+    run = _seen(context, person, run_id)
     return content.File(_there(run.output_notebook, "notebook", run), f"{_stem(run)}.ipynb", attachment=True)
 
 
@@ -65,7 +71,7 @@ def picture_file(context: Context, person: Person, run_id: str) -> content.File:
     Raises:
         NotFound: If there is none, or she may not see it.
     """
-    run = context.runs.get(person, run_id)
+    run = _seen(context, person, run_id)
     key = _there(run.picture, "picture", run)
     return content.File(key, f"{_stem(run)}.{key.rpartition('.')[2]}")
 
@@ -81,7 +87,7 @@ def list_artifacts(context: Context, person: Person, run_id: str) -> models.Arti
     Raises:
         NotFound: If there is no such run, or she may not see it.
     """
-    run = context.runs.get(person, run_id)
+    run = _seen(context, person, run_id)
     return models.ArtifactList(items=[models.Artifact(**item) for item in run.artifacts])
 
 
@@ -99,10 +105,10 @@ def artifact_file(context: Context, person: Person, run_id: str, path: str) -> c
         NotFound: If there is no such file, or she may not see it.
     """
     wanted = safe_path(path)
-    run = context.runs.get(person, run_id)
+    run = _seen(context, person, run_id)
     if wanted not in {item["path"] for item in run.artifacts}:
         raise NotFound("This run left no file of this name.")
-    return content.File(context.runs.artifact_key(run, wanted), wanted)
+    return content.File(f"{keys(run.id)}/artifacts/{wanted}", wanted)
 
 
 class Report(ApiHandler):

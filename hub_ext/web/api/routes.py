@@ -19,7 +19,7 @@ PARTS: dict[str, tuple[str, str]] = {
     "owner": (r"[^/]+", "Who the workflow belongs to: a person or a group."),
     "name": (r"[^/]+", "Name."),
     "number": (r"[1-9][0-9]{0,8}", "Number of the version."),
-    "run_id": (r"[^/]+", "Id of the run."),
+    "run_id": (r"[0-9A-Za-z-]{1,64}", "Id of the run."),
     "path": (r".+", "Path of the file, as the list of artifacts has it."),
 }
 _PART = re.compile(r"\{(\w+)\}")

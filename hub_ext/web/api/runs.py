@@ -8,6 +8,7 @@ import re
 from hub_ext.db import tables
 from hub_ext.people import Person
 from hub_ext.runs.service import Claim, Order
+from hub_ext.sharing.workflows import find
 from hub_ext.web.api import models
 from hub_ext.web.api.operation import Answer, ApiHandler, Body, operation
 from hub_ext.web.api.workflows import HERE
@@ -56,10 +57,10 @@ def order_run(
     Raises:
         HubExtError: As `RunService.create`.
     """
+    with context.database.read() as session:
+        workflow = find(session, person, *address)
     wanted = Order(order.parameters, order.version, order.profile, order.options, order.again_of)
-    made = context.runs.create(person, address, wanted, claim=claim)
-    context.reconciler.wake()
-    return get_run(context, person, made.id)
+    return _run(context.runs.create(person, workflow.id, wanted, claim=claim).run)
 
 
 def get_run(context: Context, person: Person, run_id: str) -> models.Run:
@@ -73,7 +74,8 @@ def get_run(context: Context, person: Person, run_id: str) -> models.Run:
     Raises:
         NotFound: If there is none, or she may not see it.
     """
-    return _run(context.runs.get(person, run_id))
+    with context.database.read() as session:
+        return _run(context.runs.get(session, person, run_id))
 
 
 def list_runs(
@@ -91,8 +93,12 @@ def list_runs(
         NotFound: If there is no such workflow, or she may not see it.
         InvalidInput: If the cursor is none of ours.
     """
-    found = context.runs.listing(person, address, query.state, query.limit, query.cursor)
-    return models.RunList(items=[models.RunItem(**_item(run)) for run in found.items], next=found.next)
+    with context.database.read() as session:
+        workflow_id = find(session, person, *address).id if address else None
+        runs, following = context.runs.listing(
+            session, person, workflow_id=workflow_id, state=query.state, cursor=query.cursor, limit=query.limit
+        )
+    return models.RunList(items=[models.RunItem(**_item(run)) for run in runs], next=following)
 
 
 def cancel_run(context: Context, person: Person, run_id: str) -> models.Run:
@@ -108,9 +114,7 @@ def cancel_run(context: Context, person: Person, run_id: str) -> models.Run:
         Forbidden: If it is not hers.
         Conflict: If it has ended.
     """
-    context.runs.cancel(person, run_id)
-    context.reconciler.wake()
-    return get_run(context, person, run_id)
+    return _run(context.runs.cancel(person, run_id))
 
 
 def _item(run: tables.Run) -> dict[str, object]:

@@ -1,0 +1,95 @@
+"""The parts of the service: made once, kept going, and ended together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from hub_ext.db.session import Database
+from hub_ext.decisions import CatalogStore, DecisionPoint
+from hub_ext.runs.live import Live
+from hub_ext.runs.reconcile import Reconciler
+from hub_ext.runs.service import RunService
+from hub_ext.runs.vault import Vault
+from hub_ext.runtimes.local import LocalRuntime
+from hub_ext.sealer import Sealer
+from hub_ext.settings import HubExt
+from hub_ext.sharing.publishing import Publisher
+from hub_ext.sharing.shipped import publish_shipped
+from hub_ext.store import Store
+from hub_ext.web.context import Context
+from hub_ext.web.hub import HubClient, make_auth
+from hub_ext.web.stream import Streams
+
+log = structlog.get_logger("hub_ext.web.parts")
+
+
+def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
+    """Make the parts; nothing runs yet, and nothing is asked of anybody.
+
+    Args:
+        settings: All settings.
+        environ: Holds what the Hub told the service (`JUPYTERHUB_…`).
+    """
+    prefix = environ.get("JUPYTERHUB_SERVICE_PREFIX") or f"/services/{settings.service_name}/"
+    database, store, vault = Database(settings.database), Store(settings.results), Vault(settings.state)
+    catalog = CatalogStore(settings)
+    decisions = DecisionPoint(database, catalog, settings)
+    launches = settings.state / "launches"
+    runtime = LocalRuntime(launches, settings.state / "cache")
+    assets = f"{prefix}static"
+    reconciler = Reconciler(database, store, vault, runtime, settings, assets=assets)
+    sealer = Sealer(database)
+
+    def changed() -> None:
+        reconciler.wake()
+        sealer.wake()
+
+    auth = make_auth()
+    return Context(
+        settings=settings,
+        prefix=prefix,
+        database=database,
+        store=store,
+        catalog=catalog,
+        decisions=decisions,
+        publisher=Publisher(database, store, catalog, settings),
+        runs=RunService(database, store, decisions, vault, settings, notify=changed),
+        live=Live(database, store, launches, sealer),
+        reconciler=reconciler,
+        sealer=sealer,
+        auth=auth,
+        hub=HubClient(auth),
+        streams=Streams(),
+    )
+
+
+async def run(context: Context, stop: asyncio.Event) -> None:
+    """Keep the parts going until told to stop, or until one of them cannot go on.
+
+    Args:
+        context: The parts.
+        stop: Set when the service is to end.
+
+    Raises:
+        Exception: What ended a part that must not end; the process ends with it and is started again.
+    """
+    waiting = asyncio.create_task(stop.wait())
+    working = {asyncio.create_task(context.reconciler.run()), asyncio.create_task(context.sealer.run())}
+    shipping = asyncio.create_task(_publish_shipped(context))
+    try:
+        done, _ = await asyncio.wait({waiting, *working}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done & working:
+            task.result()
+    finally:
+        waiting.cancel()
+        await asyncio.gather(context.reconciler.stop(), context.sealer.stop())
+        await asyncio.gather(shipping, *working, return_exceptions=True)
+
+
+async def _publish_shipped(context: Context) -> None:
+    if context.settings.notebooks.is_dir():
+        published = await asyncio.to_thread(publish_shipped, context.publisher, context.settings.notebooks)
+        log.info("the workflows that ship are published", count=len(published))
