@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
@@ -15,9 +14,10 @@ from sqlalchemy import select
 from hub_ext.db.session import Database
 from hub_ext.db.tables import Change, Run
 from hub_ext.errors import InvalidInput, NotFound
-from hub_ext.executor.folder import Folder, parse_event
+from hub_ext.executor.folder import parse_event
 from hub_ext.runs.results import keys
 from hub_ext.runs.states import ENDED, STATES, summary
+from hub_ext.runtimes.base import Runtime
 from hub_ext.sealer import Sealer
 from hub_ext.store import Store
 
@@ -49,14 +49,14 @@ class Live:
     Args:
         database: The database.
         store: Where the events of runs that have ended are.
-        launches: Where those of runs that have not are.
+        runtime: Where those of runs that have not are.
         sealer: Wakes us when a change is sealed.
     """
 
-    def __init__(self, database: Database, store: Store, launches: Path, sealer: Sealer) -> None:
+    def __init__(self, database: Database, store: Store, runtime: Runtime, sealer: Sealer) -> None:
         self._database = database
         self._store = store
-        self._launches = launches
+        self._runtime = runtime
         self._sealer = sealer
 
     async def follow(self, run_id: str, cursor: str | None = None) -> AsyncIterator[LiveEvent]:
@@ -79,18 +79,18 @@ class Live:
                 looked, seen = time.monotonic(), self._sealer.newest
                 state, launch_id = await asyncio.to_thread(self._state, run_id)
             ended = state["state"] in ENDED
-            source = self._stored(run_id, offset) if ended else self._written(launch_id, offset)
-            quiet = True
-            while batch := await asyncio.to_thread(_some, source):
-                for offset, event in batch:
-                    quiet = False
-                    yield LiveEvent(f"{offset}-{told}", event.pop("type"), event)
+            before = offset
+            if ended or self._size(launch_id) > offset:
+                source = self._stored(run_id, offset) if ended else self._written(launch_id, offset)
+                while batch := await asyncio.to_thread(_some, source):
+                    for offset, event in batch:
+                        yield LiveEvent(f"{offset}-{told}", event.pop("type"), event)
             if state["state"] != told:
                 told = state["state"]
                 yield LiveEvent(f"{offset}-{told}", "state", state)
             if ended:
                 return
-            if quiet:
+            if offset == before:
                 await asyncio.sleep(_POLL)
 
     def _state(self, run_id: str) -> tuple[dict[str, Any], str | None]:
@@ -100,8 +100,15 @@ class Live:
             raise NotFound("There is no such run.")
         return summary(run), run.launch_id
 
+    def _size(self, launch_id: str | None) -> int:
+        """Return how much there is to read; it is asked often, and costs nothing beside a thread."""
+        try:
+            return self._runtime.folder(launch_id).events.stat().st_size if launch_id else 0
+        except OSError:
+            return 0
+
     def _written(self, launch_id: str | None, offset: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        return Folder(self._launches / launch_id).read_events(offset) if launch_id else iter(())
+        return self._runtime.folder(launch_id).read_events(offset) if launch_id else iter(())
 
     def _stored(self, run_id: str, offset: int) -> Iterator[tuple[int, dict[str, Any]]]:
         rest = b""

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 from sqlalchemy import select, update
@@ -69,6 +70,7 @@ class Reconciler:
             assets=assets or f"/services/{settings.service_name}/static",
             done=self.wake,
         )
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reconciler")  # pages must not keep it waiting
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = asyncio.Event()
         self._ended = asyncio.Event()
@@ -94,12 +96,13 @@ class Reconciler:
                 except TimeoutError:
                     continue
         finally:
-            await asyncio.to_thread(self._leave)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._leave)
+            self._thread.shutdown(wait=False)
             self._ended.set()
 
     async def _once(self) -> float:
         try:
-            busy = await asyncio.to_thread(self._look)
+            busy = await asyncio.get_running_loop().run_in_executor(self._thread, self._look)
         except LeaseLost:
             log.warning("another reconciler has taken over")
             self._renewed = 0.0
