@@ -76,7 +76,7 @@ def check_text(value: object, most: int, *, lines: bool = False) -> str:
     if not isinstance(value, str):
         msg = "must be text"
         raise ValueError(msg)
-    text = value.replace("\r\n", "\n").strip()
+    text = value.replace("\r\n", "\n").strip() if lines else " ".join(value.split())
     kept = "\n\t" if lines else ""
     bad = next((char for char in text if char not in kept and _is_bad(char)), None)
     if bad is not None:
@@ -85,7 +85,7 @@ def check_text(value: object, most: int, *, lines: bool = False) -> str:
     if len(text) > most:
         msg = f"has {len(text)} characters; at most {most} fit"
         raise ValueError(msg)
-    return text if lines else " ".join(text.split())
+    return text
 
 
 def _is_bad(char: str) -> bool:

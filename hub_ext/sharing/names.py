@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 
 from hub_ext.errors import InvalidInput
+from hub_ext.sharing.search import fold
 
 LONGEST = 64
 
@@ -79,5 +79,5 @@ def safe_slug(text: str, limit: int = 63) -> str:
 
 
 def _stem(text: str, limit: int) -> str:
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return _OTHER.sub("-", plain.replace("'", "")).strip("-")[:limit].rstrip("-")
+    plain = fold(text[:1000]).replace("'", "").replace("’", "")
+    return _OTHER.sub("-", plain).strip("-")[:limit].rstrip("-")
