@@ -1,0 +1,42 @@
+"""JupyterHub as the embedded default runs it: `python -m hub_ext.embedded.hub -f …`."""
+
+from __future__ import annotations
+
+import ssl
+
+from jupyterhub.app import JupyterHub
+from jupyterhub.services.service import Service
+from traitlets import Unicode
+
+from hub_ext.embedded.cookies import RenamingApplication
+
+
+class EmbeddedHub(JupyterHub):
+    """JupyterHub whose cookies do not meet those of another platform, and that goes on when its service does not."""
+
+    name = "jupyterhub"
+
+    cookie_suffix = Unicode(help="What is appended to the name of each cookie.").tag(config=True)
+
+    def init_tornado_application(self) -> None:
+        """Make the web application."""
+        self.tornado_application = RenamingApplication(
+            self.handlers, cookie_suffix=self.cookie_suffix, **self.tornado_settings
+        )
+
+    async def start_service(
+        self, service_name: str, service: Service, ssl_context: ssl.SSLContext | None = None
+    ) -> bool:
+        """Start a managed service without waiting for its answer: its supervisor sees to it, and `hub-ext up` asks."""
+        if not service.managed:
+            return bool(await super().start_service(service_name, service, ssl_context))
+        await service.start()
+        return True
+
+
+main = EmbeddedHub.launch_instance
+
+if __name__ == "__main__":
+    from hub_ext.embedded import hub  # the class has to be the imported one, not __main__'s
+
+    hub.main()

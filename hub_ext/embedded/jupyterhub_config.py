@@ -1,0 +1,52 @@
+"""Configuration of the Hub of the embedded default. `hub-ext up` starts the Hub with it and sets the environment."""
+
+# ruff: noqa: F821  # JupyterHub gives `get_config` to this file
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hub_ext.app import configure, templates
+from hub_ext.embedded.environment import HubEnvironment
+from hub_ext.settings import HubExt
+
+c = get_config()  # type: ignore[name-defined]
+
+settings = HubExt.from_environment()
+here = HubEnvironment.read(os.environ)
+state = settings.state
+
+for name in settings.trait_names(config=True):
+    c.HubExt[name] = getattr(settings, name)
+c.HubExt.embedded = True
+
+c.EmbeddedHub.cookie_suffix = here.cookie_suffix
+c.JupyterHub.bind_url = f"http://127.0.0.1:{here.port}"
+c.JupyterHub.hub_ip = "127.0.0.1"
+c.JupyterHub.hub_port = here.hub_port
+c.JupyterHub.db_url = f"sqlite:///{state / 'jupyterhub.sqlite'}"
+c.JupyterHub.cookie_secret_file = str(state / "keys" / "jupyterhub-cookie-secret")
+c.JupyterHub.log_level = settings.log_level
+c.JupyterHub.redirect_to_server = False
+c.JupyterHub.allow_named_servers = True
+c.JupyterHub.named_server_limit_per_user = 5
+c.JupyterHub.template_paths = [str(Path(__file__).parent / "templates"), templates()]
+
+c.JupyterHub.authenticator_class = "hub_ext.auth.EmbeddedAuthenticator"
+c.EmbeddedAuthenticator.password_hash = here.password_hash
+c.EmbeddedAuthenticator.roles = settings.roles
+c.EmbeddedAuthenticator.home = f"/services/{settings.service_name}/"
+
+c.JupyterHub.proxy_class = "hub_ext.embedded.proxy.LocalProxy"
+c.LocalProxy.static_config_file = str(state / "run" / "traefik.toml")
+c.LocalProxy.dynamic_config_file = str(state / "run" / "traefik-routes.toml")
+c.LocalProxy.record_file = str(state / "run" / "proxy.json")
+c.LocalProxy.log_file = str(state / "logs" / "proxy.log")
+c.LocalProxy.traefik_log_level = "WARN"
+c.LocalProxy.traefik_api_url = f"http://127.0.0.1:{here.proxy_port}"
+c.LocalProxy.traefik_api_username = "hub"
+c.LocalProxy.traefik_api_password = here.proxy_password
+c.LocalProxy.extra_static_config = {"global": {"checkNewVersion": False, "sendAnonymousUsage": False}}
+
+configure(c, client_suffix=here.cookie_suffix)

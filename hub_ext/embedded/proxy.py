@@ -1,0 +1,53 @@
+"""The proxy of the embedded default: traefik, with its files in the state folder, found again after a crash."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+from jupyterhub_traefik_proxy.fileprovider import TraefikFileProviderProxy
+from traitlets import Unicode
+
+from hub_ext.embedded.processes import Recorded
+from hub_ext.embedded.supervisor import die_with_parent
+
+
+class LocalProxy(TraefikFileProviderProxy):
+    """traefik as a child of the Hub that is written down, logs into a file, and does not outlive the Hub."""
+
+    record_file = Unicode(help="Where its process is written down.").tag(config=True)
+    log_file = Unicode(help="Where its output goes.").tag(config=True)
+
+    def _start_traefik(self) -> None:
+        beside = Path(sys.executable).parent / "traefik"
+        program = str(beside) if beside.exists() else "traefik"
+        with Path(self.log_file).open("ab") as output:
+            self.traefik_process = Popen(  # noqa: S603
+                [program, "--configfile", str(Path(self.static_config_file).absolute())],
+                env=os.environ | dict(self.traefik_env),
+                stdin=-3,  # subprocess.DEVNULL
+                stdout=output,
+                stderr=output,
+                preexec_fn=_die_with_the_hub,  # one call of the kernel, no lock is taken
+            )
+        recorded = Recorded.of(self.traefik_process.pid)
+        if recorded is not None:
+            recorded.save(Path(self.record_file))
+
+    async def add_route(self, routespec: str, target: str, data: dict[str, Any]) -> None:
+        """Add a route, and return when traefik answers on it; at once for one that is there already."""
+        known = await self.get_route(routespec)
+        if known and known["target"] == target and known["data"] == data and await self._is_loaded(routespec):
+            return
+        await super().add_route(routespec, target, data)
+
+    async def _is_loaded(self, routespec: str) -> bool:
+        return bool(await self._check_for_traefik_service(routespec, "router"))
+
+
+def _die_with_the_hub() -> None:
+    die_with_parent(signal.SIGTERM)

@@ -1,0 +1,1 @@
+"""Notebook servers: each start asks for a decision and obeys it."""

@@ -1,0 +1,264 @@
+"""What every spawner of ours does, wherever its servers run: ask for a decision, obey it, and write down what happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from jupyterhub.spawner import Spawner, SpawnException
+from tornado.ioloop import PeriodicCallback
+from traitlets import Unicode
+
+from hub_ext.catalog.decide import Decision
+from hub_ext.catalog.models import Profile, Spec
+from hub_ext.db.types import new_id
+from hub_ext.errors import Denied, HubExtError, InvalidInput, Problem, Unavailable
+from hub_ext.settings import HubExt
+from hub_ext.spawner import form
+from hub_ext.spawner.guard import Refused, refuse_what_changes_servers
+from hub_ext.spawner.ledger import Asked, Ledger, Outcome
+from hub_ext.spawner.progress import Progress, usually
+
+_T = TypeVar("_T")
+_THREADS = ThreadPoolExecutor(4, thread_name_prefix="decide")
+_SETTLE_EVERY = 60.0  # seconds
+_FIRST_GUESS = 4.0  # seconds that a boot takes where none was seen yet
+_NO_LINKS = "A link cannot start a server: choose below and press Start."
+
+
+class StartFailed(Exception):
+    """A server that was allowed did not come up.
+
+    Args:
+        why: What happened, in words for the person who waits.
+        advice: What to try, and whom to ask.
+    """
+
+    def __init__(self, why: str, advice: str) -> None:
+        super().__init__(why)
+        self.why = why
+        self.advice = advice
+
+
+def refusal(message: str, *, status: int, reason: str, problems: list[Problem] | None = None) -> SpawnException:
+    """Return an error that JupyterHub shows as it is, and that never counts towards its failure limit.
+
+    Args:
+        message: For the person who asked.
+        status: HTTP status.
+        reason: One word for the metrics.
+        problems: The fields at fault.
+    """
+    error = SpawnException(message, reason=reason, status_code=status)
+    error.jupyterhub_message = message
+    error.problems = problems or []
+    return error
+
+
+class DecidedSpawner(Spawner):
+    """A spawner that starts what was decided and nothing else. Subclasses say how (`launch`, `withdraw`)."""
+
+    ended_by = ""  # who asked for the end; set by the request's handler
+    start_id = ""  # the start that this server stands for
+    spec: Spec | None = None
+
+    client_suffix = Unicode(help="Appended to the name of the server's OAuth client, and so of its cookie.").tag(
+        config=True
+    )
+
+    _settling: PeriodicCallback | None = None
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.oauth_client_id = f"{self.oauth_client_id}{self.client_suffix}"
+        self.settings_of_ours = HubExt(config=self.config)
+        self.ledger = Ledger.shared(self.settings_of_ours)
+        self.progress_of_start = Progress()
+        self.options_form = form.render
+        self.options_from_form = self._parse_form
+        # Nothing may change a server besides the decision; `configure` refuses these settings, and here they are void.
+        self.apply_user_options = _nothing
+        self.group_overrides = {}
+        self.pre_spawn_hook = self.auth_state_hook = None
+        if self.user is not None and DecidedSpawner._settling is None:
+            self._settle_from_now_on()
+
+    # What a subclass does.
+
+    async def launch(self, profile: Profile, spec: Spec) -> str:
+        """Start the server and return its address when it answers.
+
+        Args:
+            profile: What was decided on.
+            spec: What exactly the server is.
+
+        Raises:
+            StartFailed: If it does not come up.
+        """
+        raise NotImplementedError(profile, spec)
+
+    async def withdraw(self) -> None:
+        """End whatever a start that failed or was cancelled has left, at once."""
+        raise NotImplementedError
+
+    async def poll(self) -> int | None:
+        """Return None while the server runs or starts, else an exit status (0 for one that was never made)."""
+        raise NotImplementedError
+
+    async def stop(self, now: bool = False) -> None:
+        """End the server; nothing happens for one that was never made."""
+        raise NotImplementedError(now)
+
+    # What JupyterHub calls.
+
+    def _parse_form(self, data: dict[str, list[str]]) -> dict[str, Any]:
+        try:
+            return form.parse(data, self.ledger.catalog)
+        except InvalidInput as error:
+            form.remember_problems(error.problems)
+            raise refusal(error.detail, status=400, reason="input", problems=error.problems) from None
+
+    def options_from_query(self, query_data: dict[str, list[str]]) -> dict[str, Any]:  # noqa: ARG002
+        """Refuse: a link that starts a server is a cross-site start.
+
+        Raises:
+            SpawnException: Always; the page then shows the form with this sentence.
+        """
+        raise refusal(_NO_LINKS, status=400, reason="link")
+
+    async def start(self) -> str:
+        """Decide, start what was decided, and return its address when it answers.
+
+        Raises:
+            SpawnException: If it is denied (403), cannot be decided now (503), or does not come up (500).
+        """
+        self._refuse_changed_settings()
+        self.ended_by, self.start_id = "", new_id("s")
+        try:
+            decision = await self._decide()
+            assert decision.profile is not None  # noqa: S101  # an allowed decision has both
+            assert decision.spec is not None  # noqa: S101
+            self.spec = decision.spec
+            address = await self.launch(decision.profile, decision.spec)
+        except asyncio.CancelledError:
+            await self._cancelled()
+            raise
+        except StartFailed as error:
+            await self._failed_with(error.why)
+            raise refusal(f"{error.why} {error.advice}", status=500, reason="failed") from None
+        except SpawnException:
+            self.start_id = ""
+            raise
+        except Exception:
+            await self._failed_with("An unexpected error; the log of the Hub has it.")
+            raise
+        self.write_down(Outcome(self.start_id, "ready"))
+        return address
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield what the person who waits is told."""
+        async for event in self.progress_of_start.follow():
+            yield event
+
+    # The decision.
+
+    def _refuse_changed_settings(self) -> None:
+        """Refuse what came after the configuration file, on the command line."""
+        try:
+            refuse_what_changes_servers(self.config)
+        except Refused as error:
+            raise refusal(str(error), status=503, reason="settings") from None
+
+    async def _decide(self) -> Decision:
+        self.progress_of_start.tell(5, "Checking what you may use")
+        asker = self.handler.current_user.name if self.handler and self.handler.current_user else self.user.name
+        groups = tuple(group.name for group in self.user.groups)
+        asked = Asked(self.start_id, asker, self.user.name, self.name, self.user_options, groups)
+        try:
+            decision = await self.in_thread(self.ledger.open, asked)
+            if not decision.allowed:
+                raise decision.error()
+        except (InvalidInput, Denied) as error:
+            await self._denied(error)
+            raise refusal(_sentence(error), status=403, reason="denied", problems=error.problems) from None
+        except HubExtError as error:
+            raise refusal(_sentence(error), status=503, reason="undecided") from None
+        form.forget()
+        return decision
+
+    async def in_thread(self, call: Callable[..., _T], *arguments: Any) -> _T:
+        """Call something that waits for the database, in a thread and not for longer than the settings say.
+
+        Raises:
+            Unavailable: If it takes longer.
+        """
+        timeout = float(self.settings_of_ours.decision_timeout)
+        try:
+            return await asyncio.wait_for(
+                asyncio.get_running_loop().run_in_executor(_THREADS, call, *arguments), timeout
+            )
+        except TimeoutError:
+            message = f"It could not be decided within {timeout:g} seconds, so nothing was started."
+            raise Unavailable(message, hint="Try again in a moment.") from None
+
+    async def _denied(self, error: HubExtError) -> None:
+        """Put back the options that were allowed last: what is stored is used again by a start that brings none."""
+        form.remember_problems(error.problems)
+        try:
+            previous = await self.in_thread(self.ledger.last_allowed, self.user.name, self.name)
+        except Unavailable:
+            previous = None
+        self.orm_spawner.user_options = previous
+        self.user_options = previous or {}
+
+    async def tell_launch(self, profile: Profile) -> None:
+        """Say that the server boots now, and how long that takes here."""
+        try:
+            typical = await self.in_thread(self.ledger.typical_seconds, profile.name)
+        except Unavailable:
+            typical = None
+        self.progress_of_start.tell(20, f"Starting {profile.metadata.title}: {usually(typical)}")
+        self.progress_of_start.booting(typical or _FIRST_GUESS)
+
+    # Outcomes.
+
+    def write_down(self, outcome: Outcome) -> Awaitable[None]:
+        """Write an outcome into our database, in a thread; nobody has to wait for it."""
+        return asyncio.get_running_loop().run_in_executor(_THREADS, self.ledger.close, outcome)
+
+    async def _cancelled(self) -> None:
+        who = "you" if self.ended_by == self.user.name else self.ended_by
+        words = f"Cancelled by {who}" if who else "Cancelled"
+        self.progress_of_start.tell(100, words)
+        await asyncio.shield(self.withdraw())
+        self.finish(Outcome(self.start_id, "cancelled", f"{words}.", self.ended_by))
+
+    async def _failed_with(self, why: str) -> None:
+        await self.withdraw()
+        self.finish(Outcome(self.start_id, "failed", why))
+
+    def finish(self, outcome: Outcome) -> None:
+        """Write down that the server is no more; the second time for the same start does nothing."""
+        if outcome.start_id and outcome.start_id == self.start_id:
+            self.start_id = ""
+            self.write_down(outcome)
+
+    def _settle_from_now_on(self) -> None:
+        users = self.user.settings.get("users", {})
+
+        async def settle() -> None:
+            alive = {one.start_id for user in users.values() for one in user.spawners.values() if one.start_id}
+            await asyncio.get_running_loop().run_in_executor(_THREADS, self.ledger.settle, alive)
+
+        DecidedSpawner._settling = PeriodicCallback(settle, _SETTLE_EVERY * 1000)
+        DecidedSpawner._settling.start()
+
+
+def _nothing(spawner: Spawner, user_options: dict[str, Any]) -> None:
+    """Do nothing with options: they were decided on in `start`."""
+
+
+def _sentence(error: HubExtError) -> str:
+    return f"{error.detail} {error.hint}".strip()

@@ -1,0 +1,223 @@
+"""What our database holds of server starts: the decision, the start, its outcome. Called in threads, never in the loop."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hub_ext import audit
+from hub_ext.catalog.decide import Decision
+from hub_ext.catalog.loading import Catalog
+from hub_ext.db.session import Database
+from hub_ext.db.tables import ServerStart
+from hub_ext.db.types import now
+from hub_ext.decisions import CatalogStore, DecisionPoint, parse_request
+from hub_ext.errors import InvalidInput, Unavailable
+from hub_ext.settings import HubExt
+
+_OPEN = ("starting", "ready")
+_YOUNG = timedelta(seconds=30)  # a start that young may be known to a thread that has not said so yet
+_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A start as it was asked for.
+
+    Attributes:
+        start_id: Identifier of the start.
+        asker: Who asked (an admin may ask for somebody else).
+        user: Whose server it is.
+        server: Its name; empty for the one that has none.
+        options: What came, or was stored.
+        groups: Groups of the user at the Hub now.
+    """
+
+    start_id: str
+    asker: str
+    user: str
+    server: str
+    options: Any
+    groups: tuple[str, ...]
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """The server, as the record names it."""
+        return ("server", f"{self.user}/{self.server}" if self.server else self.user)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a start went on.
+
+    Attributes:
+        start_id: Identifier of the start.
+        outcome: ready, failed, cancelled or stopped.
+        reason: Why, in words.
+        actor: Who ended it; empty for nobody.
+    """
+
+    start_id: str
+    outcome: str
+    reason: str = ""
+    actor: str = ""
+
+
+_ACTIONS = {"ready": "server.ready", "failed": "server.fail", "cancelled": "server.cancel", "stopped": "server.stop"}
+
+
+class Ledger:
+    """Decides starts and writes down what becomes of them.
+
+    Args:
+        settings: Says where the database and the profiles are.
+    """
+
+    _shared: dict[str, Ledger] = {}  # noqa: RUF012  # one for each database, made by `shared`
+    _lock = threading.Lock()
+
+    def __init__(self, settings: HubExt) -> None:
+        self.settings = settings
+        self.database = Database(settings.database)
+        self.decisions = DecisionPoint(self.database, CatalogStore(settings), settings)
+        self._unsaved: dict[tuple[str, str], tuple[Outcome, int]] = {}
+
+    @classmethod
+    def shared(cls, settings: HubExt) -> Ledger:
+        """Return the one ledger of this process for a database."""
+        with cls._lock:
+            if settings.database not in cls._shared:
+                cls._shared[settings.database] = cls(settings)
+            return cls._shared[settings.database]
+
+    @property
+    def catalog(self) -> Catalog:
+        """The profiles."""
+        return self.decisions.catalog.current()
+
+    def open(self, asked: Asked) -> Decision:
+        """Decide a start, and write down decision and start in one transaction.
+
+        Args:
+            asked: What is asked for.
+
+        Returns:
+            The decision; only an allowed one is a start.
+
+        Raises:
+            InvalidInput: If what came is not a start at all; that is recorded, too.
+            Unavailable: If the database does not answer.
+        """
+        try:
+            request = parse_request(asked.user, "server", asked.options)
+        except InvalidInput as error:
+            detail = {"asked_by": asked.asker, "reasons": [problem.as_dict() for problem in error.problems[:20]]}
+            with self.database.write() as session:
+                audit.record(session, asked.user, "server.decide", asked.subject, outcome="denied", detail=detail)
+            raise
+        with self.database.write() as session:
+            decision, decision_id = self.decisions.decide(session, request, asked.groups, asked.server)
+            if decision.allowed and decision.profile is not None:
+                self._begin(session, asked, decision, decision_id)
+        return decision
+
+    def _begin(self, session: Session, asked: Asked, decision: Decision, decision_id: str) -> None:
+        assert decision.profile is not None  # noqa: S101  # an allowed decision has one
+        start = ServerStart(
+            id=asked.start_id,
+            user=asked.user,
+            server=asked.server,
+            decision_id=decision_id,
+            profile=decision.profile.name,
+            profile_version=decision.profile.version,
+        )
+        session.add(start)
+        detail = {
+            "start": asked.start_id,
+            "decision": decision_id,
+            "profile": f"{start.profile} {start.profile_version}",
+        }
+        audit.record(session, asked.asker, "server.start", asked.subject, detail=detail)
+
+    def last_allowed(self, user: str, server: str) -> dict[str, Any] | None:
+        """Return the options of the last start of a server that was allowed; None if there is none."""
+        with self.database.read() as session:
+            return self.decisions.last_allowed(session, user, server)
+
+    def close(self, outcome: Outcome) -> None:
+        """Write down how a start went on; kept for `settle` when that does not work now."""
+        try:
+            written = self._write(outcome)
+        except Unavailable:
+            written = False
+        key = (outcome.start_id, outcome.outcome)
+        with self._lock:
+            tries = self._unsaved.pop(key, (outcome, 0))[1] + 1
+            if not written and tries < _TRIES:
+                self._unsaved[key] = (outcome, tries)
+
+    def _write(self, outcome: Outcome) -> bool:
+        with self.database.write() as session:
+            start = session.get(ServerStart, outcome.start_id)
+            if start is None:
+                return False
+            if start.outcome not in _OPEN or start.outcome == outcome.outcome:
+                return True
+            at = now()
+            start.outcome, start.reason = outcome.outcome, outcome.reason
+            if outcome.outcome == "ready":
+                start.ready_at = at
+            else:
+                start.ended_at = at
+            subject = ("server", f"{start.user}/{start.server}" if start.server else start.user)
+            audit.record(
+                session,
+                outcome.actor or "service:hub",
+                _ACTIONS[outcome.outcome],
+                subject,
+                outcome="failed" if outcome.outcome == "failed" else "allowed",
+                detail={"start": start.id, "reason": outcome.reason},
+            )
+            return True
+
+    def settle(self, alive: Collection[str]) -> int:
+        """Make the starts true: write what could not be written, and end those that no server stands behind.
+
+        Args:
+            alive: Identifiers of all starts that a server or a pending start stands behind now.
+
+        Returns:
+            How many starts had been left open.
+        """
+        with self._lock:
+            waiting = [outcome for outcome, _ in self._unsaved.values()]
+        for outcome in waiting:
+            self.close(outcome)
+        with self.database.read() as session:
+            query = select(ServerStart.id, ServerStart.outcome).where(
+                ServerStart.outcome.in_(_OPEN), ServerStart.asked_at < now() - _YOUNG
+            )
+            left = [(start_id, state) for start_id, state in session.execute(query) if start_id not in alive]
+        for start_id, state in left:
+            if state == "starting":
+                self.close(Outcome(start_id, "failed", "The Hub ended while this server was starting."))
+            else:
+                self.close(Outcome(start_id, "stopped", "It ended while the Hub was not running."))
+        return len(left)
+
+    def typical_seconds(self, profile: str) -> float | None:
+        """Return how long the last starts of a profile took, in seconds (median); None if there were none."""
+        query = select(ServerStart.asked_at, ServerStart.ready_at).where(
+            ServerStart.profile == profile, ServerStart.ready_at.is_not(None)
+        )
+        with self.database.read() as session:
+            rows = session.execute(query.order_by(ServerStart.asked_at.desc()).limit(20)).all()
+        taken = [(ready - asked).total_seconds() for asked, ready in rows if ready is not None]
+        return statistics.median(taken) if taken else None

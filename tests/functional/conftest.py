@@ -1,0 +1,178 @@
+"""A real platform for the functional tests: `hub-ext up` on a free port with a state folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+COMMAND = [str(Path(sys.executable).parent / "hub-ext"), "up"]
+HEALTH = "/services/workflows/api/v1/health"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without what another platform put there."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("HUB_EXT", "JUPYTER"))}
+
+
+class Platform:
+    """A platform that runs, or ran.
+
+    Attributes:
+        url: Its address.
+        password: What everybody signs in with.
+        state: Its state folder.
+        process: The process of `hub-ext up`.
+        output: File that its terminal output goes to.
+    """
+
+    def __init__(self, state: Path, **settings: str) -> None:
+        self.state = state
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.password = "correct horse battery staple"
+        self.settings = settings
+        self.output = state.with_name(f"{state.name}.output")
+        self.process: subprocess.Popen[bytes] | None = None
+        self._tokens: dict[tuple[str, tuple[str, ...] | None], str] = {}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `hub-ext up` is started with."""
+        return clean_environment() | {
+            "HUB_EXT_PORT": str(self.port),
+            "HUB_EXT_STATE": str(self.state),
+            "HUB_EXT_PASSWORD": self.password,
+            **self.settings,
+        }
+
+    def launch(self) -> None:
+        """Start `hub-ext up` without waiting for it."""
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                COMMAND, env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+
+    def start(self, seconds: float = 120) -> None:
+        """Start and wait until the sharing service is healthy."""
+        self.launch()
+        self.wait_until_up(seconds)
+
+    def wait_until_up(self, seconds: float = 120) -> None:
+        """Wait until the sharing service is healthy."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert self.process is not None
+            assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.said()}"
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(self.url + HEALTH, trust_env=False, timeout=5).status_code == 200:
+                    return
+            time.sleep(0.05)
+        pytest.fail(f"not up within {seconds} s: {self.said()}")
+
+    def said(self) -> str:
+        """Return what stood in the terminal."""
+        return self.output.read_text(errors="replace") if self.output.exists() else ""
+
+    def stop(self, number: int = signal.SIGINT, seconds: float = 60) -> int:
+        """Stop as Ctrl-C does; return the exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+    def restart(self) -> None:
+        """Stop as Ctrl-C does, and start again on the same state."""
+        self.stop()
+        self.start()
+
+    def kill(self) -> None:
+        """Kill `hub-ext up` and its Hub with SIGKILL, as a crash of the machine's memory would."""
+        assert self.process is not None
+        hub = self.hub()
+        self.process.kill()
+        self.process.wait()
+        hub.kill()
+        psutil.wait_procs([hub], timeout=10)
+
+    def recorded(self, name: str) -> psutil.Process:
+        """Return a process that the platform wrote down: hub, proxy or service."""
+        from hub_ext.embedded.processes import Recorded
+
+        found = Recorded.load(self.state / "run" / f"{name}.json")
+        assert found is not None
+        process = found.process()
+        assert process is not None, f"{name} does not run"
+        return process
+
+    def hub(self) -> psutil.Process:
+        """Return the Hub's process."""
+        return self.recorded("hub")
+
+    def login(self, user: str) -> httpx.Client:
+        """Return a browser-like client that is signed in at the Hub and at the sharing service."""
+        client = httpx.Client(base_url=self.url, trust_env=False, follow_redirects=True, timeout=60)
+        page = client.get("/hub/login")
+        found = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
+        assert found, page.text[:500]
+        fields = {"username": user, "password": self.password, "_xsrf": found[1]}
+        answer = client.post("/hub/login?next=/services/workflows/", data=fields)
+        assert answer.status_code == 200, (answer.status_code, answer.text[:500])
+        return client
+
+    def token(self, user: str, scopes: Sequence[str] | None = None) -> str:
+        """Return an API token of a person, who becomes a user if she is none; made once for each set of scopes."""
+        key = (user, tuple(scopes) if scopes is not None else None)
+        if key not in self._tokens:
+            body = {"auth": {"username": user, "password": self.password}, "note": "test"}
+            if scopes is not None:
+                body["scopes"] = list(scopes)
+            answer = httpx.post(f"{self.url}/hub/api/users/{user}/tokens", json=body, trust_env=False, timeout=60)
+            assert answer.status_code == 201, answer.text
+            self._tokens[key] = str(answer.json()["token"])
+        return self._tokens[key]
+
+    def api(self, user: str, scopes: Sequence[str] | None = None) -> httpx.Client:
+        """Return a client with a token of a person."""
+        headers = {"Authorization": f"token {self.token(user, scopes)}"}
+        return httpx.Client(base_url=self.url, headers=headers, trust_env=False, timeout=60)
+
+
+@contextlib.contextmanager
+def running(state: Path, **settings: str) -> Iterator[Platform]:
+    """Run a platform on a state folder, and stop it at the end."""
+    platform = Platform(state, **settings)
+    try:
+        platform.start()
+        yield platform
+    finally:
+        if platform.process is not None and platform.process.poll() is None:
+            platform.stop()
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A platform that all tests of a worker share: leave it running, and use names of your own."""
+    folder = tmp_path_factory.mktemp("platform")
+    roles = json.dumps({"clara": ["curator"], "rene": ["reviewer"], "aude": ["auditor"]})
+    with running(folder / "state", HUB_EXT_ROLES=roles) as found:
+        yield found
