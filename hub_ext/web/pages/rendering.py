@@ -1,0 +1,83 @@
+"""Templates, compiled once for the life of the process."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from hub_ext import __version__
+from hub_ext.catalog.quantities import human_size, parse_size
+from hub_ext.web.pages import assets, words
+
+_TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+
+
+def _part(text: object) -> str:
+    """Return a text as one part of a path."""
+    return quote(str(text), safe="")
+
+
+def query(given: dict[str, Any]) -> str:
+    """Return a query string with its question mark, without what is empty; nothing for nothing."""
+    text = urlencode({key: value for key, value in given.items() if value not in (None, "", False)}, doseq=True)
+    return f"?{text}" if text else ""
+
+
+@functools.cache
+def environment() -> Environment:
+    """Return the one environment; every template in it is compiled."""
+    made = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        auto_reload=False,
+        cache_size=-1,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    made.filters |= {
+        "part": _part,
+        "path": lambda path: quote(str(path), safe="/"),
+        "quantity": lambda text: human_size(parse_size(text)),
+        "when": words.when,
+        "duration": words.duration,
+        "minutes": words.minutes,
+        "size": human_size,
+        "value": words.json_text,
+        "plain": words.plain,
+    }
+    made.globals |= {
+        "release": __version__,
+        "states": words.STATES,
+        "ended": words.ENDED,
+        "count": words.count,
+        "drawing": words.drawing,
+        "query": query,
+    }
+    for name in made.list_templates(extensions=["html"]):
+        made.get_template(name)
+    return made
+
+
+def static_link(prefix: str, path: str) -> str:
+    """Return the address of a static file, which changes with its content.
+
+    Args:
+        prefix: Path of the service.
+        path: Below `static/`.
+    """
+    return f"{prefix}static/v-{assets.digest()}/{path}"
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page.
+
+    Args:
+        template: Its file.
+        values: What it shows.
+    """
+    return environment().get_template(template).render(**values)

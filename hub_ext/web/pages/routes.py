@@ -1,0 +1,48 @@
+"""Every page and its address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from tornado.routing import URLSpec
+
+from hub_ext.web.pages import assets, gallery, platform, publish, run, workflow
+
+_OF_ONE = r"w/([^/]+)/([^/]+)"
+
+
+def routes(prefix: str) -> Iterable[URLSpec]:
+    """Return the routes of all pages and static files.
+
+    Args:
+        prefix: Path of the service, with a slash at both ends.
+    """
+    shared = publish.shared_parts(prefix)
+    pages = [
+        ("", gallery.HomePage, {}),
+        ("gallery", gallery.GalleryPage, {}),
+        (_OF_ONE, workflow.WorkflowPage, {}),
+        (f"{_OF_ONE}/run", workflow.RunForm, {}),
+        (f"{_OF_ONE}/check", workflow.CheckForm, {}),
+        (f"{_OF_ONE}/favourite", workflow.FavouriteForm, {}),
+        (f"{_OF_ONE}/access", workflow.AccessForm, {}),
+        ("runs", run.RunsPage, {}),
+        (r"r/([^/]+)", run.RunPage, {}),
+        (r"r/([^/]+)/cancel", run.CancelForm, {}),
+        (r"r/([^/]+)/example", run.ExampleForm, {}),
+        ("publish", publish.PublishPage, shared),
+        (r"publish/draft/([A-Za-z0-9_-]{1,64})", publish.DraftPage, shared),
+        ("publish/files", publish.FilesPage, shared),
+        ("files/connect", publish.Connect, shared),
+        ("files/oauth_callback", publish.Connected, shared),
+        ("profiles", platform.ProfilesPage, {}),
+        ("audit", platform.AuditPage, {}),
+        ("audit/verify", platform.VerifyPage, {}),
+        ("help", platform.HelpPage, {}),
+        ("banner.css", platform.BannerStyle, {}),
+        ("static/(.*)", assets.Assets, {}),
+    ]
+    yield URLSpec(re.escape(prefix.rstrip("/")), gallery.HomePage)
+    for pattern, handler, parts in pages:
+        yield URLSpec(re.escape(prefix) + pattern, handler, parts)

@@ -1,0 +1,225 @@
+// The page of a run: state, progress and output as they come.
+
+const page = document.getElementById("run");
+const output = document.getElementById("output");
+const bar = document.getElementById("bar");
+const doing = document.getElementById("doing");
+const elapsed = document.getElementById("elapsed");
+const leave = document.getElementById("leave");
+const estimate = document.getElementById("estimate");
+const logState = document.getElementById("log-state");
+const wasOver = page.dataset.over === "1";
+const MOST = 400000; // characters that are shown; the report has all of it
+let cursor = "";
+let over = false;
+let began = page.dataset.started ? Date.parse(page.dataset.started) : null;
+let last = null;
+let shown = 0;
+
+const words = (seconds) => {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+};
+
+// Text that was overwritten by a carriage return keeps its last state; control sequences are taken out.
+const ansi = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])/g;
+const plain = (text) => text.replace(ansi, "").replace(/\r\n/g, "\n");
+
+function atEnd() {
+  return output.scrollHeight - output.scrollTop - output.clientHeight < 40;
+}
+
+function put(node) {
+  const follow = atEnd();
+  output.append(node);
+  while (shown > MOST && output.firstChild) {
+    shown -= output.firstChild.textContent.length;
+    output.firstChild.remove();
+    if (logState) logState.textContent = "The beginning is left out here; the report has it.";
+  }
+  if (follow) output.scrollTop = output.scrollHeight;
+}
+
+function putText(text, style) {
+  text = plain(text);
+  if (!text) return;
+  shown += text.length;
+  if (last?.nodeType === 1 && last.dataset.style === style && last.parentNode === output) {
+    const follow = atEnd();
+    const joined = last.textContent + text;
+    last.textContent = joined.includes("\r")
+      ? joined.split("\n").map((line) => line.replace(/\r+$/, "").split("\r").pop()).join("\n") : joined;
+    if (text.endsWith("\r")) last.textContent += "\r";
+    if (follow) output.scrollTop = output.scrollHeight;
+    return;
+  }
+  last = document.createElement("span");
+  last.dataset.style = style;
+  last.className = style;
+  last.textContent = text;
+  put(last);
+}
+
+const outputs = {
+  stream: (event) => putText(event.text ?? "", event.name === "stderr" ? "hx-stderr" : "hx-stdout"),
+  text: (event) => putText(`${event.text ?? ""}\n`, "hx-result"),
+  html_omitted: (event) => putText(`${event.text ?? ""}\n`, "hx-result"),
+  error: (event) => putText(`${event.text ?? event.name ?? ""}\n`, "hx-stderr"),
+  cleared: () => { last = null; },
+  png: (event) => {
+    const image = document.createElement("img");
+    image.alt = event.text || "A picture from the notebook";
+    image.src = `data:image/png;base64,${event.data}`;
+    const follow = atEnd();
+    image.addEventListener("load", () => { if (follow) output.scrollTop = output.scrollHeight; });
+    last = null;
+    put(image);
+  },
+};
+
+function progress(done, total) {
+  if (!bar || !total) return;
+  bar.max = total;
+  bar.value = done;
+}
+
+const events = {
+  run_started: (event) => progress(0, event.cells),
+  cell_started: (event) => {
+    began ??= Date.now();
+    if (doing) doing.textContent = `Cell ${event.n} of ${event.total}`;
+    progress(event.n - 1, event.total);
+  },
+  cell_finished: () => { if (bar && bar.hasAttribute("value")) bar.value += 1; },
+  output: (event) => outputs[event.kind]?.(event),
+  truncated: () => putText("\n(There was more output than a run may keep. What came after is left out.)\n", "hx-stderr"),
+  finished: () => { if (doing) doing.textContent = "Making the report"; },
+  state: (event) => {
+    if (event.started_at) began = Date.parse(event.started_at);
+    if (event.state === "running" && page.dataset.state === "starting" && doing) doing.textContent = "Running";
+    if (event.state === "starting" && doing) doing.textContent = "Starting its kernel";
+    const ended = ["succeeded", "failed", "cancelled", "lost"].includes(event.state);
+    if (!ended && event.state !== page.dataset.state) refreshPill(event.state);
+    page.dataset.state = event.state;
+    if (ended) { over = true; if (!wasOver) finish(); }
+  },
+};
+
+async function fetchPage() {
+  const response = await fetch(location.pathname, { headers: { "X-XSRFToken": token() } });
+  if (!response.ok) throw new Error(String(response.status));
+  return new DOMParser().parseFromString(await response.text(), "text/html");
+}
+
+async function refreshPill(state) {
+  const pill = document.querySelector("#state .hx-pill");
+  const names = { queued: "Queued", starting: "Starting", running: "Running" };
+  if (pill && names[state]) {
+    pill.lastChild.textContent = names[state];
+    pill.classList.toggle("hx-pill-busy", state !== "queued");
+  }
+}
+
+// At the end the page is drawn anew around the output, which stays as it is; whoever types or reads is not disturbed.
+async function finish() {
+  let fresh;
+  try { fresh = await fetchPage(); } catch { location.reload(); return; }
+  const next = fresh.getElementById("run");
+  if (!next) { location.reload(); return; }
+  const card = document.getElementById("log-card");
+  next.querySelector("#log-card")?.replaceWith(card);
+  card.hidden = true;
+  document.title = fresh.title;
+  const imported = document.adoptNode(next);
+  page.replaceChildren(...imported.childNodes);
+  page.dataset.over = "1";
+  document.getElementById("log-show")?.addEventListener("click", showLog);
+  const live = document.getElementById("hx-live");
+  if (live) live.textContent = `${page.dataset.title}: ${document.querySelector("#state")?.textContent.trim() ?? "ended"}`;
+  document.dispatchEvent(new CustomEvent("htmx:afterSettle"));
+}
+
+const token = () => JSON.parse(document.body.getAttribute("hx-headers"))["X-XSRFToken"];
+
+function take(block) {
+  let name = "message";
+  const data = [];
+  for (const line of block.split("\n")) {
+    if (line.startsWith("event:")) name = line.slice(6).trim();
+    else if (line.startsWith("data:")) data.push(line.slice(5).replace(/^ /, ""));
+    else if (line.startsWith("id:")) cursor = line.slice(3).trim();
+  }
+  if (name === "end") { over = true; return; }
+  if (data.length) events[name]?.(JSON.parse(data.join("\n")));
+}
+
+// An event stream read by fetch and not by EventSource: so the token against forgery stays out of the address.
+async function listen() {
+  const headers = { Accept: "text/event-stream", "X-XSRFToken": token() };
+  if (cursor) headers["Last-Event-ID"] = cursor;
+  const response = await fetch(page.dataset.events, { headers, cache: "no-store" });
+  if (response.status === 401 || response.status === 403) { location.reload(); return; }
+  if (!response.ok) throw new Error(String(response.status));
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  while (!over) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    rest += value;
+    const blocks = rest.split("\n\n");
+    rest = blocks.pop();
+    blocks.forEach(take);
+  }
+  reader.cancel();
+}
+
+async function follow() {
+  let wait = 500;
+  while (!over) {
+    try {
+      if (logState && wait > 500) logState.textContent = "";
+      await listen();
+      wait = 500;
+    } catch {
+      if (logState) logState.textContent = "No connection; trying again…";
+      wait = Math.min(8000, wait * 2);
+    }
+    if (!over) await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+}
+
+function showLog() {
+  const card = document.getElementById("log-card");
+  card.hidden = false;
+  document.getElementById("log-offer")?.remove();
+  if (!output.childNodes.length) {
+    over = false;
+    cursor = "";
+    follow();
+  }
+  output.focus();
+}
+
+function tick() {
+  if (over || wasOver) return;
+  const seconds = (Date.now() - (began ?? Date.parse(page.dataset.created))) / 1000;
+  if (elapsed) elapsed.textContent = words(seconds);
+  const usual = Number(page.dataset.usual ?? 0);
+  if (estimate && seconds > 5 && usual) {
+    const remains = usual - seconds;
+    estimate.textContent = remains > 1 ? `About ${words(remains)} to go; it usually takes ${words(usual)}.`
+      : `It takes longer than usual (${words(usual)}).`;
+  } else if (estimate && seconds > 5) {
+    estimate.textContent = "Nobody knows yet how long it takes.";
+  }
+  if (leave && seconds > 30) leave.hidden = false;
+}
+
+document.getElementById("log-show")?.addEventListener("click", showLog);
+if (!wasOver) {
+  follow();
+  tick();
+  setInterval(tick, 1000);
+}
