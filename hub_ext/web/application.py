@@ -16,6 +16,7 @@ from hub_ext.web.base import BaseHandler
 from hub_ext.web.context import Context
 from hub_ext.web.pages.page import Nowhere
 from hub_ext.web.pages.routes import routes as page_routes
+from hub_ext.web.sign_in import SignInEnd
 
 # Most bytes of a body that is read to its end only to be refused in words; one that is longer is cut off.
 LONGEST_BODY = 2**30
@@ -104,4 +105,5 @@ def all_routes(prefix: str) -> Iterable[URLSpec]:
     """
     yield from api_routes(prefix)
     yield URLSpec(f"{prefix}api/.*", Unknown)
+    yield URLSpec(f"{prefix}oauth_callback", SignInEnd)
     yield from page_routes(prefix)

@@ -37,8 +37,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
     database, store, vault = Database(settings.database), Store(settings.results), Vault(settings.state)
     catalog = CatalogStore(settings)
     decisions = DecisionPoint(database, catalog, settings)
-    launches = settings.state / "launches"
-    runtime = LocalRuntime(launches, settings.state / "cache")
+    runtime = LocalRuntime(settings.state / "launches", settings.state / "cache")
     assets = f"{prefix}static"
     reconciler = Reconciler(database, store, vault, runtime, settings, assets=assets)
     sealer = Sealer(database)
@@ -57,7 +56,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         decisions=decisions,
         publisher=Publisher(database, store, catalog, settings),
         runs=RunService(database, store, decisions, vault, settings, notify=changed),
-        live=Live(database, store, launches, sealer),
+        live=Live(database, store, runtime, sealer),
         reconciler=reconciler,
         sealer=sealer,
         auth=auth,

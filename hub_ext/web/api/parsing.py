@@ -85,8 +85,9 @@ def json_of(data: bytes) -> Any:
         data: The body.
 
     Raises:
-        Malformed: If it is not JSON in UTF-8, or holds what JSON cannot or should not: NaN, a key twice, a number
-            beyond 64 bits, NUL, half characters, or more than a hundred levels.
+        Malformed: If it is not JSON in UTF-8.
+        InvalidInput: If it holds what JSON cannot or should not: NaN, a key twice, a number beyond 64 bits, NUL, half
+            characters, or more than a hundred levels.
     """
     try:
         text = data.decode("utf-8")
@@ -106,7 +107,7 @@ def json_of(data: bytes) -> Any:
     except RecursionError:
         raise Malformed.of("body", f"is nested deeper than {_DEEPEST} levels") from None
     for path, message in _faults(value, "", 0):
-        raise Malformed.of(_shown(path) or "body", message)
+        raise InvalidInput.of(_shown(path) or "body", message)
     return value
 
 
@@ -218,7 +219,7 @@ def _texts(sent: Mapping[str, list[bytes]], model: type[BaseModel]) -> dict[str,
             raise Malformed.of(_shown(name), "is not UTF-8") from None
         for text in (name, *texts):
             for _, message in _text_faults(text, name):
-                raise Malformed.of(_shown(name), message)
+                raise InvalidInput.of(_shown(name), message)
         if _takes_list(model, name):
             found[name] = texts
         elif len(texts) > 1:

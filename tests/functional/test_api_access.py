@@ -1,0 +1,220 @@
+"""Who may do what, for every address of the API: one table, and a row for each.
+
+A stranger has no token. A colleague is signed in, and the objects are not hers and not shared with her. The owner is
+who they belong to.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import nbformat
+import pytest
+
+from hub_ext.web.api.routes import BASE, ROUTES
+
+pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
+
+API = f"/services/workflows/{BASE}"
+ENDED = {"succeeded", "failed", "cancelled", "lost"}
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+SOURCE = f"""
+import base64
+from IPython.display import Image, display
+display(Image(data=base64.b64decode("{PNG}")))
+open("out.csv", "w").write("a,b")
+"""
+
+
+def book(source: str) -> dict[str, Any]:
+    return dict(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source, id="one")]))
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one operation answers to whom.
+
+    Attributes:
+        operation: Verb and template.
+        owner: Status for who the object belongs to (or who has the role).
+        colleague: Status for somebody else who is signed in.
+        stranger: Status without a sign-in.
+        options: Makes the request's body, query and headers.
+        owned_by: Who counts as the owner.
+    """
+
+    operation: str
+    owner: int
+    colleague: int
+    stranger: int = 401
+    options: Callable[[World], dict[str, Any]] = field(default=lambda world: {})
+    owned_by: str = "ada"
+
+    @property
+    def verb(self) -> str:
+        return self.operation.partition(" ")[0]
+
+    @property
+    def template(self) -> str:
+        return self.operation.partition(" ")[2]
+
+
+@dataclass(frozen=True)
+class World:
+    """A private workflow of Ada's, with a run that has ended."""
+
+    url: str
+    tokens: dict[str, str]
+    workflow: str
+    run: str
+
+    def ask(self, row: Row, name: str | None) -> httpx.Response:
+        profile = row.template.startswith("profiles")
+        parts = {"owner": "ada", "name": "standard" if profile else self.workflow, "number": "1"}
+        path = row.template.format(**parts, run_id=self.run, path="out.csv")
+        headers = {"Authorization": f"token {self.tokens[name]}"} if name else {}
+        options = row.options(self)
+        with (
+            httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False) as client,
+            client.stream(row.verb, f"{API}{path}", **options) as answer,
+        ):
+            if not answer.headers.get("content-type", "").startswith("text/event-stream"):
+                answer.read()
+            return answer
+
+
+def publish_for_ada(world: World) -> dict[str, Any]:
+    return {"json": {"name": world.workflow, "owner": "ada", "notebook": book(SOURCE)}}
+
+
+def of_the_run(world: World) -> dict[str, Any]:
+    return {"params": {"topics": f"run:{world.run}"}}
+
+
+W = "workflows/{owner}/{name}"
+R = "runs/{run_id}"
+ROWS = [
+    Row("GET profiles", 200, 200),
+    Row("GET profiles/{name}", 200, 200),
+    Row("GET workflows", 200, 200),
+    Row("POST workflows", 200, 403, options=publish_for_ada),
+    Row("POST workflows/inspect", 200, 200, options=lambda world: {"json": {"notebook": book("1")}}),
+    Row(f"GET {W}", 200, 404),
+    Row(f"PATCH {W}", 200, 404, options=lambda world: {"json": {"title": "Another"}}),
+    Row(f"GET {W}/versions", 200, 404),
+    Row(f"GET {W}/versions/{{number}}", 200, 404),
+    Row(f"GET {W}/versions/{{number}}/notebook", 200, 404),
+    Row(f"GET {W}/picture", 200, 404),
+    Row(f"PUT {W}/favourite", 204, 404),
+    Row(f"DELETE {W}/favourite", 204, 404),
+    Row(f"GET {W}/runs", 200, 404),
+    Row(f"POST {W}/runs", 201, 404, options=lambda world: {"json": {"parameters": {}}}),
+    Row("GET runs", 200, 200),
+    Row(f"GET {R}", 200, 404),
+    Row(f"POST {R}/cancel", 409, 404),  # it has ended: hers to cancel, and too late
+    Row(f"PUT {R}/example", 204, 404),
+    Row(f"DELETE {R}/example", 204, 404),
+    Row(f"GET {R}/report", 200, 404),
+    Row(f"GET {R}/notebook", 200, 404),
+    Row(f"GET {R}/picture", 200, 404),
+    Row(f"GET {R}/artifacts", 200, 404),
+    Row(f"GET {R}/artifacts/{{path}}", 200, 404),
+    Row(f"GET {R}/events", 200, 404),
+    Row("GET events", 200, 404, options=of_the_run),
+    Row("GET audit", 200, 403, owned_by="admin"),
+    Row("GET audit/verification", 200, 403, owned_by="admin"),
+    Row("GET health", 200, 200, stranger=200),
+    Row("GET openapi.json", 200, 200, stranger=200),
+]
+
+
+@pytest.fixture(scope="module")
+def world(platform: Any) -> World:
+    tokens = {name: platform.token(name) for name in ("ada", "eve", "admin")}
+    headers = {"Authorization": f"token {tokens['ada']}"}
+    with httpx.Client(base_url=f"{platform.url}{API}", headers=headers, timeout=60, trust_env=False) as client:
+        notebook = book(SOURCE)
+        shown = {"output_type": "display_data", "data": {"image/png": PNG}, "metadata": {}}
+        notebook["cells"][0]["outputs"] = [shown]
+        made = client.post("workflows", json={"name": "who-may-what", "notebook": notebook})
+        assert made.status_code in (200, 201), made.text
+        run = client.post("workflows/ada/who-may-what/runs", json={}).json()
+        deadline = time.monotonic() + 90
+        while run["state"] not in ENDED and time.monotonic() < deadline:
+            time.sleep(0.1)
+            run = client.get(f"runs/{run['id']}").json()
+        assert run["state"] == "succeeded", run
+        assert run["picture"]
+        assert run["artifacts"] == 1
+    return World(platform.url, tokens, "who-may-what", run["id"])
+
+
+def test_the_table_has_a_row_for_every_operation() -> None:
+    known = [row.operation for row in ROWS]
+    assert len(set(known)) == len(known)
+    assert set(known) == {f"{verb.upper()} {route.template}" for route in ROUTES for verb in route.operations()}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.operation)
+def test_a_stranger_gets_nothing(world: World, row: Row) -> None:
+    answer = world.ask(row, None)
+    assert answer.status_code == row.stranger
+    if row.stranger != 200:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert answer.json()["status"] == row.stranger
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.operation)
+def test_a_colleague_gets_what_is_for_everybody(world: World, row: Row) -> None:
+    answer = world.ask(row, "eve")
+    assert answer.status_code == row.colleague
+    if row.colleague >= 400:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert world.run not in json.dumps(answer.json())
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.operation)
+def test_the_owner_gets_it(world: World, row: Row) -> None:
+    answer = world.ask(row, row.owned_by)
+    assert answer.status_code == row.owner, answer.headers
+
+
+def test_what_is_hidden_and_what_is_not_there_are_told_alike(world: World) -> None:
+    rows = [row for row in ROWS if row.colleague == 404 and row.template.startswith((W, R))]
+    assert len(rows) >= 15
+    nowhere = World(world.url, world.tokens, "never-was", "r-00000000000000000000000000")
+    for row in rows:
+        hidden, missing = (one.ask(row, "eve").json() for one in (world, nowhere))
+        for problem in (hidden, missing):
+            problem.pop("instance")
+        assert hidden == missing, row.operation
+
+
+def test_a_token_without_access_to_the_service_is_refused(platform: Any, world: World) -> None:
+    made = httpx.post(
+        f"{platform.url}/hub/api/users/ada/tokens",
+        headers={"Authorization": f"token {world.tokens['ada']}"},
+        json={"scopes": ["read:users:name!user"], "note": "no access", "expires_in": 600},
+        trust_env=False,
+    )
+    assert made.status_code == 201, made.text
+    narrow = World(world.url, {"ada": made.json()["token"]}, world.workflow, world.run)
+    for row in ROWS:
+        answer = narrow.ask(row, "ada")
+        assert answer.status_code == (200 if row.stranger == 200 else 403), row.operation
+
+
+def test_a_token_that_was_never_made_is_nobody_s(world: World) -> None:
+    answer = World(world.url, {"ada": "0" * 32}, world.workflow, world.run).ask(ROWS[0], "ada")
+    assert answer.status_code == 401
+
+
+def test_a_token_in_the_address_is_not_looked_at(world: World) -> None:
+    row = Row("GET profiles", 401, 401, options=lambda one: {"params": {"token": one.tokens["ada"]}})
+    assert world.ask(row, None).status_code == 401
