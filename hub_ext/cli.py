@@ -23,8 +23,8 @@ from rich.text import Text
 from hub_ext import __version__, errors
 from hub_ext.settings import HubExt
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _state = click.option(
     "--state", type=click.Path(path_type=Path), default=Path(".hub-ext"), envvar="HUB_EXT_STATE", show_envvar=True
@@ -292,7 +292,7 @@ def run(workflow: str, fields: dict[str, list[str]], file: Path | None, as_json:
 def _follow(client: Any, ordered: dict[str, Any]) -> dict[str, Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} cells"))
     current = ordered
-    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as progress:
+    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task(ordered["state"], total=None)
         for current in client.watch(ordered["id"]):
             done, total = current.get("cells_done", 0), current.get("cells_total") or None
