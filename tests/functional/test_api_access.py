@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -72,6 +72,7 @@ class World:
     tokens: dict[str, str]
     workflow: str
     run: str
+    notebook: dict[str, Any]
 
     def ask(self, row: Row, name: str | None) -> httpx.Response:
         profile = row.template.startswith("profiles")
@@ -89,7 +90,7 @@ class World:
 
 
 def publish_for_ada(world: World) -> dict[str, Any]:
-    return {"json": {"name": world.workflow, "owner": "ada", "notebook": book(SOURCE)}}
+    return {"json": {"name": world.workflow, "owner": "ada", "notebook": world.notebook}}
 
 
 def of_the_run(world: World) -> dict[str, Any]:
@@ -141,6 +142,7 @@ def world(platform: Any) -> World:
         notebook = book(SOURCE)
         shown = {"output_type": "display_data", "data": {"image/png": PNG}, "metadata": {}}
         notebook["cells"][0]["outputs"] = [shown]
+        notebook["cells"][0]["metadata"] = {"tags": ["picture"]}
         made = client.post("workflows", json={"name": "who-may-what", "notebook": notebook})
         assert made.status_code in (200, 201), made.text
         run = client.post("workflows/ada/who-may-what/runs", json={}).json()
@@ -151,7 +153,7 @@ def world(platform: Any) -> World:
         assert run["state"] == "succeeded", run
         assert run["picture"]
         assert run["artifacts"] == 1
-    return World(platform.url, tokens, "who-may-what", run["id"])
+    return World(platform.url, tokens, "who-may-what", run["id"], notebook)
 
 
 def test_the_table_has_a_row_for_every_operation() -> None:
@@ -188,7 +190,7 @@ def test_the_owner_gets_it(world: World, row: Row) -> None:
 def test_what_is_hidden_and_what_is_not_there_are_told_alike(world: World) -> None:
     rows = [row for row in ROWS if row.colleague == 404 and row.template.startswith((W, R))]
     assert len(rows) >= 15
-    nowhere = World(world.url, world.tokens, "never-was", "r-00000000000000000000000000")
+    nowhere = replace(world, workflow="never-was", run="r-00000000000000000000000000")
     for row in rows:
         hidden, missing = (one.ask(row, "eve").json() for one in (world, nowhere))
         for problem in (hidden, missing):
@@ -204,14 +206,14 @@ def test_a_token_without_access_to_the_service_is_refused(platform: Any, world: 
         trust_env=False,
     )
     assert made.status_code == 201, made.text
-    narrow = World(world.url, {"ada": made.json()["token"]}, world.workflow, world.run)
+    narrow = replace(world, tokens={"ada": made.json()["token"]})
     for row in ROWS:
         answer = narrow.ask(row, "ada")
         assert answer.status_code == (200 if row.stranger == 200 else 403), row.operation
 
 
 def test_a_token_that_was_never_made_is_nobody_s(world: World) -> None:
-    answer = World(world.url, {"ada": "0" * 32}, world.workflow, world.run).ask(ROWS[0], "ada")
+    answer = replace(world, tokens={"ada": "0" * 32}).ask(ROWS[0], "ada")
     assert answer.status_code == 401
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import ColumnElement, select
 
 from hub_ext import audit
@@ -54,21 +52,28 @@ def list_acts(database: Database, person: Person, query: models.AuditQuery) -> m
 
 def _conditions(query: models.AuditQuery) -> list[ColumnElement[bool]]:
     kind, _, name = (query.object or "").partition(":")
-    wanted: list[tuple[Any, ColumnElement[bool]]] = [
-        (query.actor, AuditRow.actor == query.actor),
-        (query.outcome, AuditRow.outcome == query.outcome),
-        (query.since, AuditRow.at >= query.since),
-        (query.until, AuditRow.at < query.until),
-        (kind, AuditRow.object_type == kind),
-        (name, AuditRow.object_id == name),
-        (query.action, _action(query.action or "")),
-    ]
-    found = [condition for given, condition in wanted if given]
+    equal = {
+        AuditRow.actor: query.actor,
+        AuditRow.outcome: query.outcome,
+        AuditRow.object_type: kind,
+        AuditRow.object_id: name,
+    }
+    found = [column == value for column, value in equal.items() if value]
+    if query.action:
+        found.append(_action(query.action))
+    if query.since is not None:
+        found.append(AuditRow.at >= query.since)
+    if query.until is not None:
+        found.append(AuditRow.at < query.until)
     if query.cursor is not None:
-        if not query.cursor.isascii() or not query.cursor.isdigit() or len(query.cursor) > 18:
-            raise InvalidInput.of("cursor", "must be the value of `next` in the list before")
-        found.append(AuditRow.id < int(query.cursor))
+        found.append(AuditRow.id < _before(query.cursor))
     return found
+
+
+def _before(cursor: str) -> int:
+    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
+        raise InvalidInput.of("cursor", "must be the value of `next` in the list before")
+    return int(cursor)
 
 
 def _action(action: str) -> ColumnElement[bool]:
