@@ -180,6 +180,7 @@ def test_it_is_refused_with_line_and_fix(statement: str, words: str) -> None:
         ("%%time\na = 1", 1, "`%%time` is an IPython command"),
         ("a = !ls", 1, "`a = !ls` is an IPython command"),
         ("a = 1\na?", 2, "`a?` is an IPython command"),
+        ("a = = 1  # why?", 1, "this is not valid Python"),
         ("%matplotlib inline\n\nb = = 2", 3, "`b = = 2`"),
         ("a = 1\r\nb = = 2", 2, "`b = = 2`"),
         ("a = 1\n" * 20_000, 1, "more than 65,536 characters"),

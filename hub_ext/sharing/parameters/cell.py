@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import threading
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 MAX_SOURCE: Final = 64 * 2**10  # characters of a parameters cell
 MAX_PROBLEMS: Final = 50
+
+_ONE_AT_A_TIME: Final = threading.Lock()  # two threads that change the warning filters would leave them changed
 
 
 @dataclass(frozen=True)
@@ -262,12 +265,13 @@ def _listed(names: Iterable[str]) -> str:
 
 def _is_ipython(text: str) -> bool:
     magic = text.partition("=")[2].strip()
-    return text.startswith(("%", "!", "?", "/", ";")) or text.endswith("?") or magic.startswith(("%", "!"))
+    asks = text.partition("#")[0].rstrip().endswith("?")
+    return text.startswith(("%", "!", "?")) or asks or magic.startswith(("%", "!"))
 
 
 def parse(source: str) -> ast.Module | SyntaxError:
     """Return the syntax tree of a cell, or what is wrong with it."""
-    with warnings.catch_warnings():
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes and the like are for the author's own kernel to tell
         try:
             tree = ast.parse(source)
