@@ -8,9 +8,11 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from hub_ext.catalog.loading import Catalog
 from hub_ext.catalog.models import Profile, Spec
-from hub_ext.catalog.options import Value, apply, choose_all
+from hub_ext.catalog.options import Value, apply, choose_all, shown
 from hub_ext.errors import Denied, Problem
 
 Purpose = Literal["server", "run"]
@@ -161,11 +163,20 @@ def decide(request: Request, facts: Facts) -> Decision:
         return Decision(request, facts.catalog.digest, tuple(reasons), profile)
     try:
         spec = apply(profile, values)
-    except ValueError:
-        reason = Reason("option", "The chosen options contradict each other: a request is above its limit.", "options")
+    except ValueError as error:
+        reason = Reason("option", f"The chosen options do not go together: {_why(error)}.", "options")
         return Decision(request, facts.catalog.digest, (reason,), profile)
     missing = _missing_environment(profile, spec, facts)
     return Decision(request, facts.catalog.digest, missing, profile, None if missing else spec, values)
+
+
+def _why(error: ValueError) -> str:
+    """Return the first thing that is wrong with a spec."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _missing_environment(profile: Profile, spec: Spec, facts: Facts) -> tuple[Reason, ...]:
@@ -181,15 +192,15 @@ def _find(request: Request, facts: Facts) -> Profile | Reason:
     versions = facts.catalog.versions(request.profile)
     if not versions:
         usable = [profile.name for profile in facts.catalog.newest() if may_use(profile, facts) is None]
-        near = get_close_matches(request.profile, usable, n=1)
+        near = get_close_matches(shown(request.profile), usable, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         allowed = ", ".join(usable[:20])
-        return Reason("unknown-profile", f"There is no profile {request.profile[:80]!r}.{hint}", "profile", allowed)
+        return Reason("unknown-profile", f"There is no profile {shown(request.profile)!r}.{hint}", "profile", allowed)
     if request.version is None:
         return versions[-1]
     for profile in versions:
         if profile.version == request.version:
             return profile
     known = ", ".join(str(profile.version) for profile in versions)
-    message = f"{request.profile} has no version {request.version}; it has {known}."
+    message = f"{request.profile} has no version {shown(request.version)}; it has {known}."
     return Reason("unknown-version", message, "version", allowed=known)

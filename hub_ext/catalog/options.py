@@ -5,7 +5,6 @@ Every function here is total: whatever comes in, it returns either a value or a 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,6 +14,9 @@ from hub_ext.catalog.models import SETTABLE, Option, Profile, Spec, field_of
 from hub_ext.catalog.quantities import format_size, parse_size
 
 Value = str | int | float | bool
+
+_LARGEST_NUMBER = 2**53  # beyond it, a float cannot tell two whole numbers apart
+_MOST_UNKNOWN = 20  # options that are not there are named up to this many
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,20 @@ class Misfit:
     nearest: Value | None = None
 
 
+def shown(value: object) -> str:
+    """Return what somebody sent as it can be told: short, and all of it can be seen."""
+    if isinstance(value, int) and abs(value) > _LARGEST_NUMBER:
+        return "a number of that size"
+    return "".join(char if char.isprintable() else "?" for char in str(value)[:60])
+
+
 def _number(value: object, *, whole: bool) -> float | int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        if whole and value != int(value):
-            return None
+    if not -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER:  # neither infinite nor NaN
+        return None
+    if whole and value != int(value):
+        return None
     return int(value) if whole else value
 
 
@@ -107,7 +115,7 @@ def choose(name: str, option: Option, value: object) -> Value | Misfit:
     if fits:
         return normal
     return Misfit(
-        name, f"{option.title} cannot be {str(normal)[:60]}; it can be {words}.", words, _nearest(option, normal)
+        name, f"{option.title} cannot be {shown(normal)}; it can be {words}.", words, _nearest(option, normal)
     )
 
 
@@ -138,13 +146,8 @@ def choose_all(profile: Profile, chosen: Mapping[str, object]) -> tuple[dict[str
         The values of all options, and what is not allowed.
     """
     options = profile.spec.options
-    misfits = []
-    for name in chosen:
-        if name not in options:
-            near = get_close_matches(str(name), list(options), n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            known = ", ".join(options) or "none"
-            misfits.append(Misfit(str(name)[:60], f"There is no option {str(name)[:60]!r}.{hint}", f"options: {known}"))
+    unknown = [shown(name) for name in chosen if name not in options]
+    misfits = [_unknown(name, options) for name in unknown[:_MOST_UNKNOWN]]
     values: dict[str, Value] = {}
     for name, option in options.items():
         result = choose(name, option, chosen.get(name, option.default))
@@ -153,6 +156,12 @@ def choose_all(profile: Profile, chosen: Mapping[str, object]) -> tuple[dict[str
         else:
             values[name] = result
     return values, misfits
+
+
+def _unknown(name: str, options: Mapping[str, Option]) -> Misfit:
+    near = get_close_matches(name, list(options), n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return Misfit(name, f"There is no option {name!r}.{hint}", f"options: {', '.join(options) or 'none'}")
 
 
 def apply(profile: Profile, values: Mapping[str, Value]) -> Spec:

@@ -19,8 +19,10 @@ _SUFFIXES = {
     "Gi": 2**30,
     "Ti": 2**40,
 }
-_SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(k|M|G|T|Ki|Mi|Gi|Ti)?")
+_SIZE = re.compile(r"([0-9]{1,16}(?:\.[0-9]{1,6})?)(k|M|G|T|Ki|Mi|Gi|Ti)?")
 _MAXIMUM = 2**53
+_CORES = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(m?)")
+_MOST_CORES = 1024
 
 
 def parse_size(value: object) -> int:
@@ -32,8 +34,8 @@ def parse_size(value: object) -> int:
     Raises:
         ValueError: If it is not a size, is not a whole number of bytes, or is beyond 2**53 bytes.
     """
-    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    match = _SIZE.fullmatch(text)
+    whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAXIMUM
+    match = _SIZE.fullmatch(str(value) if whole or isinstance(value, str) else "")
     if not match:
         msg = "must be a size such as 512Mi or 8Gi"
         raise ValueError(msg)
@@ -74,10 +76,10 @@ def parse_cpu(value: object) -> float:
     Raises:
         ValueError: If it is not a share between a thousandth of a core and 1024 cores.
     """
-    text = str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
-    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(m?)", text)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MOST_CORES
+    match = _CORES.fullmatch(str(value) if number or isinstance(value, str) else "")
     cores = float(match[1]) / (1000 if match and match[2] else 1) if match else 0.0
-    if not 0.001 <= cores <= 1024:
+    if not 0.001 <= cores <= _MOST_CORES:
         msg = "must be a number of cores such as 0.5, 2 or 500m"
         raise ValueError(msg)
     return cores
