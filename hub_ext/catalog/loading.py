@@ -16,6 +16,14 @@ from hub_ext.catalog.models import Profile
 
 _LARGEST = 256 * 1024
 
+# Kinds of pydantic's errors that say more in our words.
+_KINDS = {
+    "extra_forbidden": "is not known here; take it out",
+    "missing": "is missing",
+    "model_type": "must be a mapping of fields",
+    "model_attributes_type": "must be a mapping of fields",
+}
+
 
 @dataclass(frozen=True)
 class FileProblem:
@@ -72,23 +80,39 @@ class Catalog:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without aliases (no bombs) and without duplicate keys."""
+    """YAML as people write it: no aliases (no bombs), tags, merging or duplicate keys, and dates stay text."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.get_event()  # type: ignore[no-untyped-call]  # untyped in PyYAML
-            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not used in profiles", event.start_mark)
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # untyped in PyYAML
+        what = "aliases (*name)" if self.check_event(yaml.AliasEvent) else ""
+        if not what and getattr(event, "tag", None) is not None:
+            what = "tags (!name)"
+        if what:
+            raise yaml.composer.ComposerError(None, None, f"{what} are not used in profiles", event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is there twice", key.start_mark
-                )
+            wrong = _wrong_key(key, seen)
+            if wrong:
+                raise yaml.constructor.ConstructorError(None, None, wrong, key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _wrong_key(key: Any, seen: set[str]) -> str:
+    if not isinstance(key, yaml.ScalarNode):
+        return "a key must be plain text"
+    if key.tag == "tag:yaml.org,2002:merge":
+        return "merging (<<) is not used in profiles"
+    return f"the key {key.value[:80]!r} is there twice" if key.value in seen else ""
 
 
 def load(folder: Path) -> Catalog:
@@ -118,18 +142,23 @@ def read_file(path: Path, where: str) -> Profile | list[FileProblem]:
         path: The file.
         where: How it is named in problems.
     """
-    if path.stat().st_size > _LARGEST:
-        return [FileProblem(where, f"is larger than {_LARGEST // 1024} KiB")]
     try:
-        text = path.read_text(encoding="utf-8")
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        content = loader.construct_document(node) if node is not None else None
+        if path.stat().st_size > _LARGEST:
+            return [FileProblem(where, f"is larger than {_LARGEST // 1024} KiB")]
+        node, content = _parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        return [FileProblem(where, f"cannot be read: {error.strerror}")]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         return [FileProblem(where, f"is not YAML: {error.problem}", mark.line + 1 if mark else None)]
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        return [FileProblem(where, f"is not YAML in UTF-8: {type(error).__name__}")]
+    except RecursionError:
+        return [FileProblem(where, "is nested too deeply")]
+    except UnicodeDecodeError:
+        return [FileProblem(where, "is not text in UTF-8")]
+    except yaml.reader.ReaderError as error:
+        return [FileProblem(where, f"is not YAML: it holds the character U+{int(error.character):04X}")]
+    except ValueError:
+        return [FileProblem(where, "holds a number that is longer than numbers are")]
     try:
         profile = Profile.model_validate(content)
     except ValidationError as error:
@@ -140,11 +169,24 @@ def read_file(path: Path, where: str) -> Profile | list[FileProblem]:
     return profile
 
 
+def _parse(text: str) -> tuple[Any, Any]:
+    """Return the tree of a document, for its lines, and what it says."""
+    loader = _Loader(text)
+    node = loader.get_single_node()
+    return node, loader.construct_document(node) if node is not None else None
+
+
 def _tell(error: ValidationError, where: str, node: Any) -> Iterator[FileProblem]:
     for item in error.errors(include_url=False, include_context=False):
         location = item["loc"]
+        message = _KINDS.get(item["type"], item["msg"].removeprefix("Value error, "))
+        if not location and message.startswith("options."):
+            for problem in message.split("; options."):
+                option, _, rest = problem.removeprefix("options.").partition(": ")
+                at = _line(node, ("spec", "options", option))
+                yield FileProblem(where, f"spec.options.{option}: {rest}", at)
+            continue
         name = ".".join(str(part) for part in location)
-        message = item["msg"].removeprefix("Value error, ")
         yield FileProblem(where, f"{name}: {message}" if name else message, _line(node, location))
 
 
