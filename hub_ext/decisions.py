@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 from hub_ext import audit
 from hub_ext.catalog.decide import Decision, Facts, Purpose, Request, decide
 from hub_ext.catalog.loading import Catalog, load
+from hub_ext.catalog.options import shown
 from hub_ext.db.session import Database
 from hub_ext.db.tables import DecisionRow
 from hub_ext.db.types import now
@@ -19,6 +21,8 @@ from hub_ext.errors import InvalidInput, Problem
 from hub_ext.settings import HubExt
 
 _KEYS = {"profile", "version", "options"}
+_MOST_UNKNOWN = 20  # keys that are not known are named up to this many
+_LONGEST_RECORD = 8000  # characters of JSON of a request that are kept
 
 
 class CatalogStore:
@@ -54,15 +58,14 @@ def parse_request(user: str, purpose: Purpose, body: object) -> Request:
     """
     if not isinstance(body, dict) or not body:
         raise InvalidInput.of("profile", "choose a profile: nothing starts without one")
+    unknown = [shown(key) for key in body if key not in _KEYS]
     problems = [
-        Problem(str(key)[:60], "is not known here; a start has profile, version and options")
-        for key in body
-        if key not in _KEYS
+        Problem(key, "is not known here; a start has profile, version and options") for key in unknown[:_MOST_UNKNOWN]
     ]
     name, version, options = body.get("profile"), body.get("version"), body.get("options", {})
     if not isinstance(name, str) or not name:
         problems.append(Problem("profile", "must be the name of a profile"))
-    if version is not None and (isinstance(version, bool) or not isinstance(version, int)):
+    if version is not None and not (type(version) is int and 1 <= version < 2**31):
         problems.append(Problem("version", "must be the number of a version, or left out"))
     if not isinstance(options, dict) or not all(isinstance(key, str) for key in options):
         problems.append(Problem("options", "must be an object of option names and values"))
@@ -108,15 +111,16 @@ class DecisionPoint:
             The decision and its id. On a denial the caller still commits, so that the record stays.
         """
         decision = decide(request, self.facts(groups))
+        profile = decision.profile.name if decision.profile else shown(request.profile)
         row = DecisionRow(
             user=request.user,
             purpose=request.purpose,
-            object_id=object_id,
+            object_id=object_id[:255],
             request=_storable(request.as_dict()),
             allowed=decision.allowed,
             reasons=[reason.as_dict() for reason in decision.reasons],
             spec=decision.spec.model_dump(mode="json", by_alias=True) if decision.spec else None,
-            profile=request.profile[:255],
+            profile=profile,
             profile_version=decision.profile.version if decision.profile else None,
             profile_digest=decision.profile.digest if decision.profile else None,
             snapshot=decision.snapshot,
@@ -129,7 +133,7 @@ class DecisionPoint:
             f"{request.purpose}.decide",
             (request.purpose, object_id or request.user),
             outcome="allowed" if decision.allowed else "denied",
-            detail={"decision": row.id, "profile": request.profile[:80], "reasons": row.reasons},
+            detail={"decision": row.id, "profile": profile, "reasons": row.reasons},
         )
         return decision, row.id
 
@@ -145,6 +149,9 @@ class DecisionPoint:
 
 
 def _storable(request: dict[str, Any]) -> dict[str, Any]:
-    """Return a request as it can be kept: hostile ones may be huge."""
-    text = str(request)
-    return request if len(text) < 8000 else {"too_large": len(text)}
+    """Return a request as it can be kept: hostile ones may be huge, or hold what JSON does not."""
+    try:
+        size = len(json.dumps(request, allow_nan=False))
+    except (ValueError, TypeError, RecursionError):
+        return {"unreadable": True}
+    return request if size <= _LONGEST_RECORD else {"too_large": size}
