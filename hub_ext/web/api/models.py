@@ -59,8 +59,8 @@ Name = Annotated[str, Field(json_schema_extra={"pattern": "^[a-z0-9]([a-z0-9-]{0
 Title = Annotated[str, Field(json_schema_extra={"maxLength": LONGEST_TITLE})]
 Text = Annotated[str, Field(json_schema_extra={"maxLength": LONGEST_DESCRIPTION})]
 Message = Annotated[str, Field(json_schema_extra={"maxLength": LONGEST_MESSAGE})]
-Tags = Annotated[list[str], Field(json_schema_extra={"maxItems": MOST_TAGS})]
-Groups = Annotated[list[str], Field(json_schema_extra={"maxItems": MOST_GROUPS})]
+Tags = Annotated[list[str], Field(description=f"At most {MOST_TAGS} that differ.")]
+Groups = Annotated[list[str], Field(description=f"At most {MOST_GROUPS} that differ.")]
 
 
 class Draft(Taken):

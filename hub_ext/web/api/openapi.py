@@ -171,7 +171,7 @@ def _answer(answer: Answer, names: dict[type[BaseModel], str]) -> dict[str, Any]
     if answer.model is not None:
         made["content"] = {JSON: {"schema": {"$ref": _REF.format(model=names[answer.model])}}}
     if answer.media:
-        made["content"] = {media: {"schema": {"type": "string"}} for media in answer.media}
+        made["content"] = {media: {} if "json" in media else {"schema": {"type": "string"}} for media in answer.media}
     if answer.headers:
         made["headers"] = {
             name: {"description": about, "schema": {"type": "string"}} for name, about in answer.headers.items()
