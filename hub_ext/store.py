@@ -28,10 +28,18 @@ def safe_path(path: str) -> str:
         InvalidInput: If it is absolute, leaves its folder, or holds what a path may not.
     """
     parts = path.split("/")
-    bad = not path or len(path) > 1000 or "\x00" in path or "\\" in path
+    bad = len(path) > 1000 or "\x00" in path or "\\" in path or any("\ud800" <= char <= "\udfff" for char in path)
     if bad or any(part in ("", ".", "..") or len(part.encode()) > 255 for part in parts):
         raise InvalidInput.of("path", "must be a relative path without empty parts, '.' or '..'")
     return path
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("The result store does not answer.", hint="Try again in a moment.")
+
+
+def _not_found() -> NotFound:
+    return NotFound("This file is not there any more.")
 
 
 class Store:
@@ -79,11 +87,13 @@ class Store:
             with self.fs.open(partial, "wb") as target:
                 fill(target)
             self.fs.mv(partial, final)
-        except OSError as error:
+        except BaseException as error:
             self._discard(partial)
-            if error.errno in _FULL:
+            if isinstance(error, OSError) and error.errno in _FULL:
                 raise StorageFull("The result store has no space left.", hint="Tell an admin.") from error
-            raise Unavailable("The result store does not answer.", hint="Try again in a moment.") from error
+            if isinstance(error, OSError):
+                raise _unavailable() from error
+            raise
 
     def _discard(self, path: str) -> None:
         try:
@@ -109,14 +119,21 @@ class Store:
         """
         try:
             return int(self.fs.size(self._at(key)))
-        except FileNotFoundError:
-            raise NotFound("This file is not there any more.") from None
+        except (FileNotFoundError, IsADirectoryError):
+            raise _not_found() from None
         except OSError as error:
-            raise Unavailable("The result store does not answer.", hint="Try again in a moment.") from error
+            raise _unavailable() from error
 
     def exists(self, key: str) -> bool:
-        """Return whether a key is there."""
-        return bool(self.fs.exists(self._at(key)))
+        """Return whether a key is there.
+
+        Raises:
+            Unavailable: If the store does not answer.
+        """
+        try:
+            return bool(self.fs.exists(self._at(key)))
+        except OSError as error:
+            raise _unavailable() from error
 
     def chunks(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield the bytes of a key in pieces.
@@ -140,13 +157,22 @@ class Store:
                         return
                     left = None if left is None else left - len(chunk)
                     yield chunk
-        except FileNotFoundError:
-            raise NotFound("This file is not there any more.") from None
+        except (FileNotFoundError, IsADirectoryError):
+            raise _not_found() from None
         except OSError as error:
-            raise Unavailable("The result store does not answer.", hint="Try again in a moment.") from error
+            raise _unavailable() from error
 
     def delete(self, prefix: str) -> None:
-        """Delete a key, or all keys below it."""
+        """Delete a key, or all keys below it; nothing happens where there is none.
+
+        Raises:
+            Unavailable: If the store does not answer.
+        """
         path = self._at(prefix)
-        if self.fs.exists(path):
-            self.fs.rm(path, recursive=True)
+        try:
+            if self.fs.exists(path):
+                self.fs.rm(path, recursive=True)
+        except FileNotFoundError:
+            return  # somebody else was faster
+        except OSError as error:
+            raise _unavailable() from error
