@@ -15,7 +15,7 @@ from hub_ext.web.pages.views import WorkflowView
 NAMES = ("name", "title", "description", "tags", "profile", "visibility", "groups", "owner", "message")
 
 _VISIBILITIES = {
-    "private": "Only me (and who publishes with me)",
+    "private": "Only its owner",
     "groups": "People in some groups",
     "everyone": "Everyone who can sign in",
 }
@@ -103,6 +103,7 @@ def about_fields(
             widget="radio",
             error=errors.get("visibility", ""),
             choices=tuple(Choice(key, words, key == said.visibility) for key, words in _VISIBILITIES.items()),
+            stacked=True,
         ),
     ]
     if reach:
@@ -114,8 +115,9 @@ def about_fields(
                 "Groups",
                 widget="checkboxes",
                 choices=boxes,
+                shown_for="visibility=groups",
                 error=errors.get("groups", ""),
-                hints=("They count for “people in some groups”.",),
+                hints=("Whoever is in any of these sees it.",),
             )
         )
     return made

@@ -58,6 +58,8 @@ class Field:
         attributes: More attributes of the `input`.
         rows: Lines of a text area.
         code: Whether it holds JSON.
+        stacked: Whether its choices stand below each other.
+        shown_for: ``name=value`` of the choice that it belongs to; it is shown with that alone.
     """
 
     name: str
@@ -75,6 +77,8 @@ class Field:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     rows: int = 3
     code: bool = False
+    stacked: bool = False
+    shown_for: str = ""
 
 
 def fields(

@@ -82,7 +82,7 @@ def _bounds(fragment: dict[str, Any]) -> str:
 
 def _lengths(fragment: dict[str, Any]) -> str:
     for low, high, noun in (("minItems", "maxItems", "items"), ("minLength", "maxLength", "characters")):
-        if kind_of(fragment) == "path" or (low not in fragment and high not in fragment):
+        if kind_of(fragment) in ("path", "secret") or (low not in fragment and high not in fragment):
             continue
         if low in fragment and high in fragment:
             return f"From {fragment[low]} to {fragment[high]} {noun}."

@@ -16,6 +16,9 @@ from hub_ext.web.pages.words import minutes
 
 OPTION = "o."
 
+# What means something to a server, and nothing to a run.
+_OF_SERVERS = {"lifetime.idle", "storage.home.size"}
+
 
 @dataclass(frozen=True)
 class Place:
@@ -60,7 +63,7 @@ def places(
             continue
         fields = tuple(
             _option_field(profile.name, name, option, (values or {}).get(name) if is_chosen else None)
-            for name, option in profile.spec.options.items()
+            for name, option in _of_runs(profile)
         )
         fields = tuple(_keep(one, typed, errors if is_chosen else {}) for one in fields)
         found.append(Place(profile, is_chosen, fields, denied.message if denied else ""))
@@ -75,13 +78,17 @@ def read_options(profile: Profile, typed: Mapping[str, list[str]]) -> dict[str, 
         typed: All fields of the form.
     """
     found: dict[str, Any] = {}
-    for name, option in profile.spec.options.items():
+    for name, option in _of_runs(profile):
         texts = typed.get(_name(profile.name, name))
         if option.type == "boolean":
             found[name] = bool(texts)
         elif texts and texts[-1].strip():
             found[name] = _value(option, texts[-1].strip())
     return found
+
+
+def _of_runs(profile: Profile) -> list[tuple[str, Option]]:
+    return [(name, option) for name, option in profile.spec.options.items() if option.sets not in _OF_SERVERS]
 
 
 def gives(profile: Profile) -> list[tuple[str, str]]:

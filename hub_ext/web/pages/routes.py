@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from tornado.routing import URLSpec
 
-from hub_ext.web.pages import assets, gallery, platform, publish, run, workflow
+from hub_ext.web.pages import assets, gallery, platform, publish, run, signin, workflow
 
 _OF_ONE = r"w/([^/]+)/([^/]+)"
 
@@ -40,6 +40,7 @@ def routes(prefix: str) -> Iterable[URLSpec]:
         ("audit", platform.AuditPage, {}),
         ("audit/verify", platform.VerifyPage, {}),
         ("help", platform.HelpPage, {}),
+        ("oauth_callback", signin.SignedIn, {}),
         ("banner.css", platform.BannerStyle, {}),
         ("static/(.*)", assets.Assets, {}),
     ]

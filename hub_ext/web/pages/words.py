@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -100,13 +101,13 @@ def drawing(name: str) -> tuple[int, list[tuple[int, int]]]:
 
 
 def json_text(value: Any) -> str:
-    """Return a value as a person would read it beside its name (a list as its items, a missing one as a dash)."""
+    """Return a value as a person would read it beside its name: a list as its items, a missing one as a dash."""
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(json_text(item) for item in value) or "(empty)"
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {json_text(item)}" for key, item in value.items()) or "(empty)"
+    if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
+        return ", ".join(json_text(item) for item in value) or "(none)"
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
     return str(value)

@@ -93,6 +93,7 @@ class _OfWorkflow(Page):
             trust_error=next((one.message for one in problems if one.field == "understood"), ""),
             understood=bool(typed and typed.get("understood")),
             again=filled.again,
+            published=self.text("published"),
             key=uuid4().hex,
         )
 
@@ -118,7 +119,7 @@ class WorkflowPage(_OfWorkflow):
 
     async def _show_tab(self, view: WorkflowView, tab: str) -> None:
         cursor = self.text("cursor") or None
-        more: dict[str, Any] = {"cursor": cursor, "problem": None}
+        more: dict[str, Any] = {"cursor": cursor, "problem": None, "published": ""}
         if tab == "versions":
             more["versions"] = await self.call(self._versions, view, cursor)
         elif tab == "runs":
@@ -234,6 +235,7 @@ class AccessForm(_OfWorkflow):
                 workflow=view.workflow,
                 version=view.version,
                 tab="access",
+                published="",
                 problem=summary(error),
                 saved=False,
                 about_fields=about.about_fields(replace(said), person, view.groups, error.problems),

@@ -42,9 +42,12 @@ function put(node) {
   if (follow) output.scrollTop = output.scrollHeight;
 }
 
+// What Python calls an object says nothing to a person: the report shows the object itself.
+const anonymous = /^<(?:IPython\.core\.display\.\w+|Figure|Axes|[\w.]+) (?:object|size)[^>\n]*>\n?$/;
+
 function putText(text, style) {
   text = plain(text);
-  if (!text) return;
+  if (!text || (style === "hx-result" && anonymous.test(text))) return;
   shown += text.length;
   if (last?.nodeType === 1 && last.dataset.style === style && last.parentNode === output) {
     const follow = atEnd();
@@ -113,13 +116,14 @@ async function fetchPage() {
   return new DOMParser().parseFromString(await response.text(), "text/html");
 }
 
-async function refreshPill(state) {
+function refreshPill(state) {
   const pill = document.querySelector("#state .hx-pill");
-  const names = { queued: "Queued", starting: "Starting", running: "Running" };
-  if (pill && names[state]) {
-    pill.lastChild.textContent = names[state];
-    pill.classList.toggle("hx-pill-busy", state !== "queued");
-  }
+  const names = { queued: ["Queued", "fa-clock"], starting: ["Starting", "fa-circle-notch"], running: ["Running", "fa-play"] };
+  if (!pill || !names[state]) return;
+  const [word, icon] = names[state];
+  pill.lastChild.textContent = word;
+  pill.firstElementChild.className = `fa ${icon}`;
+  pill.classList.toggle("hx-pill-busy", state !== "queued");
 }
 
 // At the end the page is drawn anew around the output, which stays as it is; whoever types or reads is not disturbed.
