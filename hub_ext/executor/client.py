@@ -96,7 +96,9 @@ class Client(PapermillNotebookClient):
         while loop.time() < give_up:
             asked = client.kernel_info()
             with contextlib.suppress(TimeoutError):
-                return await asyncio.wait_for(self._until_alive(self._answer(asked)), _ASK_AGAIN)
+                return await asyncio.wait_for(self._answer(asked), _ASK_AGAIN)
+            if not self._execution.kernel.alive():
+                raise DeadKernelError("the kernel ended while it started")
         self._execution.kernel_mute()
         raise DeadKernelError("the kernel did not answer")
 
@@ -168,7 +170,10 @@ class Client(PapermillNotebookClient):
         content = reply["content"]
         if content["status"] == "ok":
             execution.cell_finished(index)
-            return any(one.get("source") == "ask_exit" for one in content.get("payload") or [])
+            if any(one.get("source") == "ask_exit" for one in content.get("payload") or []):
+                execution.ended_itself(index)
+                return True
+            return False
         if execution.cell_raised(content, index, may_raise=may_raise):
             raise CellExecutionError.from_cell_and_msg(cell, content)
         return False

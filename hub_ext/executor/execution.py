@@ -104,8 +104,8 @@ class Execution:
             self.cell_finished(index)
             return False
         if name == "SystemExit" and message in ("", "0", "None"):
-            self.cell_finished(index)  # the notebook says that it has done what it had to do
-            self.ending = Ending("succeeded", f"the notebook ended itself in {self.cell_words(index)}")
+            self.cell_finished(index)
+            self.ended_itself(index)
             return True
         name, message = self.masker.text(plain(name)), self.masker.text(plain(message))
         traceback = self.masker.text(plain("\n".join(map(str, content.get("traceback") or []))))
@@ -119,6 +119,10 @@ class Execution:
         first_line = what.strip().partition("\n")[0][:300]
         self.ending = Ending("failed", f"{self.cell_words(index)} raised {first_line}", error)
         return True
+
+    def ended_itself(self, index: int) -> None:
+        """A cell says that the notebook has done what it had to do."""
+        self.ending = Ending("succeeded", f"the notebook ended itself in {self.cell_words(index)}")
 
     def cell_words(self, index: int) -> str:
         """Return what people call a cell."""

@@ -132,6 +132,7 @@ def _environment(folder: Folder, spec: LaunchSpec, secret_values: dict[str, str]
         MARKER: folder.launch_id,
         "HOME": str(folder.home),
         "MPLCONFIGDIR": str(folder.home / ".matplotlib"),
+        "JPY_PARENT_PID": str(os.getpid()),  # it ends itself should this process end
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
     if len(str(folder.temporary)) <= _LONGEST_TEMPORARY:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -11,18 +12,34 @@ from .streams import Pending, StreamText, plain
 
 _LARGEST_PICTURE = 2**20  # bytes of a PNG in an event; the report has it whatever its size
 _LONGEST_TEXT = 64 * 1024
+_LINE = 8  # bytes of indentation and quotes around each line in the file
 _UPDATES = 0.5  # seconds between two events of a display that is updated in place
 
 
+def weight(text: str) -> int:
+    """Return how many bytes a text takes in the file of a notebook, where each line has a line of its own."""
+    encoded = json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return len(encoded) - 2 + _LINE * text.count("\n")
+
+
 def size_of(value: Any) -> int:
-    """Return about how many bytes a value takes in the notebook."""
+    """Return about how many bytes a value takes in the file of a notebook."""
     if isinstance(value, str):
-        return len(value) if value.isascii() else len(value.encode("utf-8", "replace"))
+        return weight(value)
     if isinstance(value, dict):
         return sum(size_of(item) for item in value.values())
     if isinstance(value, list):
         return sum(size_of(item) for item in value)
     return 8
+
+
+def cut(text: str, room: int) -> str:
+    """Return the beginning of a text that fits, whole lines if it can be."""
+    low, high = 0, min(len(text), room)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if weight(text[:middle]) <= room else (low, middle - 1)
+    return text[: text.rfind("\n", 0, low) + 1 or low]
 
 
 class Outputs:
@@ -97,11 +114,11 @@ class Outputs:
             self.settle()
             output = _stream_output(name)
             outs.append(output)
-            self._open = (output, StreamText())
+            self._open = (output, StreamText(weight))
         kept, room = self._open[1], self.room
-        over = size_of(text) > room
+        over = weight(text) > room
         if over:
-            text = text.encode("utf-8", "replace")[:room].decode("utf-8", "ignore")
+            text = cut(text, room)
         before = kept.size
         kept.add(text)
         self._kept[self._cell] += kept.size - before
@@ -149,6 +166,7 @@ class Outputs:
 
     def cleared(self) -> None:
         """The cell took its outputs back."""
+        self._pending.flush()
         self._open = None
         self._kept[self._cell] = 0
         self._events.output(self._cell, "cleared")

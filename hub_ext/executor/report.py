@@ -12,6 +12,7 @@ from typing import Any
 _TEMPLATES = Path(__file__).parent / "templates"
 _MATHEMATICS = re.compile(r"\$|\\\(|\\\[|\\begin\{")
 _SCRIPT = re.compile(r"<script|\brequire\b|jquery", re.IGNORECASE)
+_PNG = b"\x89PNG\r\n\x1a\n"
 _LARGEST_PICTURE = 5 * 2**20
 
 # Widgets need a live kernel, and diagrams a script that is not shipped: both have a text that says the same.
@@ -114,6 +115,7 @@ def picture_of(notebook: Any) -> bytes | None:
     if not isinstance(found, str) or len(found) * 3 // 4 > _LARGEST_PICTURE:
         return None
     try:
-        return base64.b64decode(found)
+        picture = base64.b64decode(found)
     except binascii.Error:
         return None
+    return picture if picture.startswith(_PNG) else None

@@ -39,9 +39,14 @@ def _settle_line(line: str) -> str:
 
 
 class StreamText:
-    """The text of one stream of one cell as the notebook keeps it: overwritten parts take no space."""
+    """The text of one stream of one cell as the notebook keeps it: overwritten parts take no space.
 
-    def __init__(self) -> None:
+    Args:
+        weigh: Returns what a text takes.
+    """
+
+    def __init__(self, weigh: Callable[[str], int] = len) -> None:
+        self._weigh = weigh
         self._done: list[str] = []
         self._last: list[str] = []  # the line that is not complete, and may be overwritten
         self.size = 0
@@ -53,7 +58,7 @@ class StreamText:
                 text = self._take_last() + text
             else:
                 self._last.append(text)
-                self.size += len(text)
+                self.size += self._weigh(text)
                 return
         else:
             text = self._take_last() + text
@@ -62,12 +67,12 @@ class StreamText:
         if cut:
             self._done.append(lines[:cut])
         self._last = [lines[cut:]]
-        self.size += len(lines)
+        self.size += self._weigh(lines)
 
     def _take_last(self) -> str:
         last = "".join(self._last)
         self._last.clear()
-        self.size -= len(last)
+        self.size -= self._weigh(last)
         return last
 
     def text(self) -> str:
