@@ -41,24 +41,24 @@ def configure(c: Config, service: Literal["managed", "external"] = "managed", *,
     It brings the database to this release, and
 
     - **sets** `JupyterHub.spawner_class`; `Authenticator.enable_auth_state`, `refresh_pre_spawn` and
-      `auth_refresh_strict` (so that a decision sees the groups of now); `Spawner.server_token_scopes` (a server's own token
-      reports activity, serves its user, and reaches the sharing service; it has not the scope to act in roles);
+      `auth_refresh_strict` (so that a decision sees the groups of now); `Spawner.server_token_scopes` (a server's own
+      token reports activity, serves its user, and reaches the sharing service; it has not the scope to act in roles);
       `CryptKeeper.keys`, when neither it nor JUPYTERHUB_CRYPT_KEY is set, to a key in the state folder;
       `JupyterHub.default_url`, unless it is set;
-    - **appends** to `JupyterHub.services` (the sharing service, which signs people in without asking, and a second OAuth
-      client for "pick a file from my server", which asks), `load_roles` (one for the service: names and groups of users, no
-      more; one for the group of each role), `custom_scopes`, `extra_user_scopes` (users may reach the service, and act in
-      the roles that their groups give), `template_paths`, `template_vars`;
-    - **leaves alone** everything else: authenticator, proxy, addresses, database of the Hub, limits, pages of your own;
+    - **appends** to `JupyterHub.services` (the sharing service, which signs people in without asking, and a second
+      OAuth client for "pick a file from my server", which asks), `load_roles` (one for the service: names and groups of
+      users, no more; one for the group of each role), `custom_scopes`, `extra_user_scopes` (users may reach the
+      service, and act in the roles that their groups give), `template_paths`, `template_vars`;
+    - **leaves alone** everything else: authenticator, proxy, addresses, database of the Hub, limits, your own pages;
     - **refuses**, by stopping the Hub with the name of the setting, what would put into a server what no profile names:
-      every setting of a spawner that is not in `HARMLESS` (hooks before the start, group overrides, command, arguments,
-      environment, limits, forms, …), another spawner, tokens of servers that may act in roles, a service of the same name,
-      and the three settings of the authenticator switched off.
+      every setting of a spawner that is not in `guard.HARMLESS` (hooks before the start, group overrides, command,
+      arguments, environment, limits, forms, …), another spawner, tokens of servers that may act in roles, a service of
+      the same name, and the three settings of the authenticator switched off.
 
     Args:
         c: The configuration, from `get_config()`. `c.HubExt` holds our settings.
-        service: ``managed``: the Hub runs the sharing service. ``external``: it runs elsewhere; its address and token are
-            in HUB_EXT_SERVICE_URL and HUB_EXT_SERVICE_TOKEN.
+        service: ``managed``: the Hub runs the sharing service. ``external``: it runs elsewhere; its address and token
+            are in HUB_EXT_SERVICE_URL and HUB_EXT_SERVICE_TOKEN.
         client_suffix: Appended to the names of OAuth clients, and so of cookies: for two Hubs on one host name.
 
     Raises:
@@ -224,7 +224,7 @@ def _pages(c: Config, settings: HubExt) -> None:
 def _given(c: Config, name: str, empty: _Container) -> _Container:
     """Return a list, set or dictionary of the Hub's as it is now, however it was filled."""
     found = value_of(c, "JupyterHub", name)
-    return type(empty)(found) if found else empty  # type: ignore[call-arg]  # a copy of what is there
+    return type(empty)(found) if found else empty  # a copy of what is there
 
 
 def _set(c: Config, name: str, value: Any) -> None:

@@ -1,9 +1,9 @@
 """Cookies of two platforms on one machine, kept apart.
 
-A browser keeps cookies by host, not by port, so that two Hubs on 127.0.0.1 overwrite each other's sign-in. The names of a
-Hub's cookies are fixed in JupyterHub; so they get the name of this platform on their way out, lose it on their way in, and
-cookies of another platform are not seen. (The session id stays as it is: it is shared on purpose by all parts of a Hub,
-says nothing alone, and a Hub keeps the one it finds.)
+A browser keeps cookies by host, not by port, so that two Hubs on 127.0.0.1 overwrite each other's sign-in. The names
+of a Hub's cookies are fixed in JupyterHub; so they get the name of this platform on their way out, lose it on their way
+in, and cookies of another platform are not seen. (The session id stays as it is: it is shared on purpose by all parts
+of a Hub, says nothing alone, and a Hub keeps the one it finds.)
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ c.JupyterHub.db_url = f"sqlite:///{state / 'jupyterhub.sqlite'}"
 c.JupyterHub.cookie_secret_file = str(state / "keys" / "jupyterhub-cookie-secret")
 c.JupyterHub.log_level = settings.log_level
 c.JupyterHub.redirect_to_server = False
+c.JupyterHub.service_check_interval = 0  # its supervisor sees to it
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.named_server_limit_per_user = 5
 c.JupyterHub.template_paths = [str(Path(__file__).parent / "templates"), templates()]

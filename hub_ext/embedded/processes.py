@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
 import time
 from collections.abc import Iterable
@@ -17,25 +16,20 @@ from pathlib import Path
 
 import psutil
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
+from hub_ext.runtimes.identity import started
 
 
 def start_time(pid: int) -> str | None:
-    """Return when a process started, in a form that is exact and stays the same; None if it is gone or a zombie.
-
-    On Linux it is the boot and the clock ticks since (psutil's seconds move when the clock of the machine is set).
+    """Return when a process started, in a form that stays the same; None if it is gone, or a zombie.
 
     Args:
         pid: Its id.
     """
     try:
-        if _BOOT.exists():
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            return None if fields[0] in "ZX" else f"{_BOOT.read_text().strip()}:{fields[19]}"
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
-    except (OSError, psutil.Error, IndexError):
+        zombie = psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
         return None
+    return None if zombie else started(pid)
 
 
 @dataclass(frozen=True)
@@ -90,23 +84,6 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
-
-
-def marked(name: str, value: str) -> list[psutil.Process]:
-    """Return the processes of this user that have a variable in their environment.
-
-    It finds what left its process tree (a double fork), and what was started just before its starter was killed.
-
-    Args:
-        name: The variable.
-        value: Its value.
-    """
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.environ().get(name) == value:
-                found.append(process)
-    return found
 
 
 def signal_all(processes: Iterable[psutil.Process], *, kill: bool = False) -> None:

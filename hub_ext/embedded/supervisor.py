@@ -1,7 +1,7 @@
 """Keeps the sharing service running: starts its worker, starts it again at once when it dies, ends when the Hub does.
 
-The Hub looks after a managed service every half minute; this looks at once. It uses the standard library alone and is run
-as a file without `site`, so that it costs little memory.
+The Hub looks after a managed service every half minute; this looks at once. It uses the standard library alone and is
+run as a file without `site`, so that it costs little memory.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from hub_ext.embedded.environment import HubEnvironment
 from hub_ext.embedded.logs import keep_small
 from hub_ext.embedded.names import check_roles, parse_roles
 from hub_ext.embedded.processes import Recorded, descendants, end, port_is_free, signal_all
+from hub_ext.embedded.runs import cancel_runs
 from hub_ext.embedded.state import StateFolder
 from hub_ext.errors import Conflict, HubExtError, InvalidInput, StorageFull, Unavailable
 from hub_ext.settings import HubExt
@@ -266,7 +267,11 @@ class Platform:
             time.sleep(0.02)
 
     def _cancel_runs(self) -> None:
-        """Cancel the runs that go on; what is queued stays queued."""
+        heard = self.signals
+        try:
+            cancel_runs(self.settings, lambda: self.signals > heard)
+        except HubExtError as error:
+            say(f"The runs could not be cancelled: {error.detail} The next start tells how they ended.")
 
 
 def _holder(port: int) -> str:

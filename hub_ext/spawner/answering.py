@@ -11,16 +11,17 @@ _SECRET = re.compile(r"[0-9a-fA-F]{32,}")
 _TELLING = re.compile(r"^\[C |Error|Exception|No module named|error:|Permission denied|No space left")
 
 
-async def answers(port: int, path: str, timeout: float = 5.0) -> bool:
+async def answers(port: int, path: str, within: float = 5.0) -> bool:
     """Return whether a server on this machine answers a request with 200.
 
     Args:
         port: Its port.
         path: What to ask for.
-        timeout: How long one answer may take, in seconds.
+        within: How long one answer may take, in seconds.
     """
     try:
-        return await asyncio.wait_for(_ask(port, path), timeout)
+        async with asyncio.timeout(within):  # `wait_for` would lose a cancellation that comes with the refusal
+            return await _ask(port, path)
     except (OSError, TimeoutError, asyncio.IncompleteReadError):
         return False
 

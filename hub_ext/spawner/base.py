@@ -1,4 +1,4 @@
-"""What every spawner of ours does, wherever its servers run: ask for a decision, obey it, and write down what happens."""
+"""What every spawner of ours does, wherever its servers run: ask for a decision, obey, and write down what happens."""
 
 from __future__ import annotations
 
@@ -63,6 +63,10 @@ class DecidedSpawner(Spawner):
     ended_by = ""  # who asked for the end; set by the request's handler
     start_id = ""  # the start that this server stands for
     spec: Spec | None = None
+
+    # Of JupyterHub's class, which has no types.
+    oauth_client_id: str
+    group_overrides: dict[str, Any]
 
     client_suffix = Unicode(help="Appended to the name of the server's OAuth client, and so of its cookie.").tag(
         config=True
@@ -196,9 +200,8 @@ class DecidedSpawner(Spawner):
         """
         timeout = float(self.settings_of_ours.decision_timeout)
         try:
-            return await asyncio.wait_for(
-                asyncio.get_running_loop().run_in_executor(_THREADS, call, *arguments), timeout
-            )
+            async with asyncio.timeout(timeout):
+                return await asyncio.get_running_loop().run_in_executor(_THREADS, call, *arguments)
         except TimeoutError:
             message = f"It could not be decided within {timeout:g} seconds, so nothing was started."
             raise Unavailable(message, hint="Try again in a moment.") from None
@@ -232,6 +235,9 @@ class DecidedSpawner(Spawner):
         who = "you" if self.ended_by == self.user.name else self.ended_by
         words = f"Cancelled by {who}" if who else "Cancelled"
         self.progress_of_start.tell(100, words)
+        # JupyterHub calls a server ready that is not pending and has an address; for a moment this one is neither.
+        self.server = None
+        self.user.db.commit()
         await asyncio.shield(self.withdraw())
         self.finish(Outcome(self.start_id, "cancelled", f"{words}.", self.ended_by))
 

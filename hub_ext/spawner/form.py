@@ -1,7 +1,7 @@
 """The start page's cards, and what comes back from them.
 
-The form is one piece of HTML that JupyterHub puts into its page. Each card has a button of its own that names its profile;
-the fields of a card carry the profile's name, so that only those of the card that was chosen count.
+The form is one piece of HTML that JupyterHub puts into its page. Each card has a button of its own that names its
+profile; the fields of a card carry the profile's name, so that only those of the card that was chosen count.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader
 from hub_ext.catalog.decide import may_use
 from hub_ext.catalog.loading import Catalog
 from hub_ext.catalog.models import Option, Profile, Spec
-from hub_ext.catalog.options import allowed_words
+from hub_ext.catalog.options import allowed_words, apply, choose_all
 from hub_ext.catalog.quantities import human_size, parse_size
 from hub_ext.errors import InvalidInput, Problem
 
@@ -169,6 +169,16 @@ def sizes(spec: Spec) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _help(option: Option) -> str:
+    """Return what an option allows, where the control itself does not show it."""
+    if option.choices is not None or option.type == "boolean":
+        return ""
+    if option.type == "quantity":
+        low, high = (human_size(parse_size(bound)) for bound in (option.minimum, option.maximum))
+        return f"A size from {low} to {high}, such as {option.default}."
+    return f"It can be {allowed_words(option)}."
+
+
 def _choice_label(option: Option, choice: Any) -> str:
     if option.type == "quantity":
         return human_size(parse_size(choice))
@@ -190,7 +200,7 @@ def control(profile: Profile, name: str, value: Any, problem: str = "") -> Contr
         "id": f"option-{profile.name}-{name}",
         "name": f"option:{profile.name}:{name}",
         "label": option.title,
-        "help": option.description or f"It can be {allowed_words(option)}.",
+        "help": option.description or _help(option),
         "value": value,
         "problem": problem,
     }
@@ -223,7 +233,7 @@ def card(profile: Profile, attempt: Attempt, last: dict[str, Any], denied: tuple
         version=profile.version,
         title=profile.metadata.title,
         line=profile.spec.description,
-        sizes=sizes(profile.spec),
+        sizes=sizes(_spec_with(profile, chosen)),
         keeper=profile.metadata.owner,
         badge="trusted with this release",
         tags=profile.metadata.tags,
@@ -233,6 +243,15 @@ def card(profile: Profile, attempt: Attempt, last: dict[str, Any], denied: tuple
         last=was_last,
         open=bool(typed and attempt.problems),
     )
+
+
+def _spec_with(profile: Profile, chosen: dict[str, Any]) -> Spec:
+    """Return what Start would give: the profile with the options of the last time, where they still fit."""
+    values, misfits = choose_all(profile, chosen)
+    try:
+        return profile.spec if misfits else apply(profile, values)
+    except ValueError:
+        return profile.spec
 
 
 def cards(spawner: Any) -> list[Card]:

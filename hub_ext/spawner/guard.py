@@ -85,4 +85,4 @@ def _refuse_scopes(setting: str, scopes: Any) -> None:
         raise Refused(setting, "a function could give a server's token any right; give a list")
     excess = _TOO_MUCH.intersection(scopes or ())
     if excess:
-        raise Refused(setting, f"with {sorted(excess)[0]!r} a server's own token could act in roles")
+        raise Refused(setting, f"with {min(excess)!r} a server's own token could act in roles")

@@ -1,4 +1,4 @@
-"""What our database holds of server starts: the decision, the start, its outcome. Called in threads, never in the loop."""
+"""What our database holds of server starts: decision, start and outcome. Called in threads, never in the loop."""
 
 from __future__ import annotations
 

@@ -18,12 +18,14 @@ from traitlets import default
 
 from hub_ext.catalog.models import Profile, Spec
 from hub_ext.catalog.quantities import parse_size
-from hub_ext.embedded.processes import Recorded, descendants, end, free_port, marked, signal_all
+from hub_ext.embedded.processes import Recorded, descendants, end, free_port, signal_all
+from hub_ext.runtimes.identity import marked
 from hub_ext.spawner.answering import answers, last_words
 from hub_ext.spawner.base import DecidedSpawner, StartFailed
 from hub_ext.spawner.ledger import Outcome
 
 _LOOK_EVERY = 0.015  # seconds between two questions whether the server answers
+_ROUTE_WITHIN = 1.5  # seconds that a route which is being added gets, before it is taken away
 _GRACE = 5.0  # seconds that a server gets to end by itself
 _MARK = "HUB_EXT_SERVER_START"
 _KEPT = ["LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ"]
@@ -33,11 +35,14 @@ _AGAIN = "Try again; if it happens again, tell an admin the time."
 class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
     """Starts `jupyterhub-singleuser` of the decided environment, with a home in the state folder."""
 
+    proc: subprocess.Popen[bytes] | None  # this and `server`: JupyterHub's, which has no types
+    server: Any
     recorded: Recorded | None = None
     deadline = 0.0  # when the time limit ends the server, in seconds since 1970; 0 for never
     token_id: int | None = None
     adopted = False
     _starting = False
+    _routing: asyncio.Task[None] | None = None
     _hub_url = ""
     _limit = ""
 
@@ -79,13 +84,10 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
         self._execute([python, "-m", "jupyterhub.singleuser", *self.get_args()])
         self._save()
         telling = asyncio.create_task(self.tell_launch(profile))
-        routing = asyncio.create_task(self._add_route())
+        self._routing = asyncio.create_task(self._add_route())
         try:
             await self._until_it_answers()
-            await routing
-        except BaseException:
-            routing.cancel()
-            raise
+            await asyncio.shield(self._routing)
         finally:
             telling.cancel()
         return f"http://127.0.0.1:{self.port}"
@@ -162,9 +164,12 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
         """End the process and take its route away."""
         await self._end_tree(0.0)
         proxy = self.user.settings.get("proxy")
-        if proxy is not None and self.port:
-            with contextlib.suppress(TimeoutError, OSError):
-                await proxy.delete_route(self.proxy_spec)
+        if proxy is None or self._routing is None:
+            return
+        await asyncio.wait([self._routing], timeout=_ROUTE_WITHIN)
+        self._routing.cancel()
+        with contextlib.suppress(TimeoutError, OSError):
+            await proxy.delete_route(self.proxy_spec)
 
     # What has to be found again.
 

@@ -71,7 +71,8 @@ class Progress:
                 told, percent = told + 1, int(event["progress"])
                 yield event
             try:
-                await asyncio.wait_for(self._changed.wait(), _TICK)
+                async with asyncio.timeout(_TICK):
+                    await self._changed.wait()
             except TimeoutError:
                 if self.events and self._percent() > percent:
                     percent = self._percent()

@@ -1,0 +1,62 @@
+"""What happens to runs when the platform is stopped on purpose."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from hub_ext.embedded.processes import descendants, signal_all
+from hub_ext.settings import HubExt
+
+
+def cancel_runs(settings: HubExt, impatient: Callable[[], bool]) -> None:
+    """Cancel the runs that go on, and wait for their end; what is queued stays queued.
+
+    Args:
+        settings: All settings.
+        impatient: Asked again and again; once it says yes, what still runs is killed.
+
+    Raises:
+        HubExtError: If the database or the store does not answer.
+    """
+    # These are needed here alone, and the process that waits in the foreground is to stay small.
+    from hub_ext.db.session import Database
+    from hub_ext.runs.reconcile import Reconciler
+    from hub_ext.runs.vault import Vault
+    from hub_ext.runtimes.local import LocalRuntime
+    from hub_ext.store import Store
+
+    if not (settings.state / "launches").is_dir() or not any((settings.state / "launches").iterdir()):
+        return
+    database = Database(settings.database)
+    launches = settings.state / "launches"
+    runtime = LocalRuntime(launches, settings.state / "cache")
+    reconciler = Reconciler(database, Store(settings.results), Vault(settings.state), runtime, settings)
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            reconciler.cancel_all()
+        except BaseException as error:  # noqa: BLE001  # raised again where somebody waits
+            failed.append(error)
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    while worker.is_alive():
+        worker.join(0.1)
+        if impatient():
+            _kill(launches)
+    database.dispose()
+    if failed:
+        raise failed[0]
+
+
+def _kill(launches: Path) -> None:
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if any(part.startswith(f"{launches}/") for part in process.cmdline()):
+                signal_all(descendants(process), kill=True)
