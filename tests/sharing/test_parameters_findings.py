@@ -81,6 +81,12 @@ def test_the_default_of_a_secret_is_never_in_the_schema(source: str, required: l
     assert len(findings(source)) == found
 
 
+def test_an_expression_that_makes_a_secret_is_not_shown() -> None:
+    hidden = one("from pydantic import SecretStr as S\naddress: str = join(S('hunter2'))")
+
+    assert hidden["x-hub-ext"]["computed"] == "hidden"
+
+
 def test_a_secret_that_is_not_pydantics_is_plain_text_in_the_notebook() -> None:
     found = read("from vault import SecretStr\nkey: SecretStr")
 

@@ -98,6 +98,7 @@ def problems(source: str) -> list[Problem]:
         ("x = 'a\\0b'", "NUL"),
         ("x = '\\ud800'", "half of a character"),
         ("x = [SecretStr('hunter2')]", "a parameter of its own"),
+        ("x = join(SecretStr('hunter2'))", "`x` is set to `hidden`"),
         # defaults that do not fit
         ("x: int = 5.0", "does not fit its type, which is a whole number"),
         ("x: int = True", "does not fit its type, which is a whole number"),
