@@ -241,9 +241,7 @@ def _values(schema: dict[str, Any], fields: dict[str, list[str]], file: Path | N
             raise errors.InvalidInput.of("parameters", f"{file} must hold a JSON object of names and values")
         values.update(loaded)
     known = {name: texts for name, texts in fields.items() if name in schema["properties"]}
-    if known:
-        only = {**schema, "properties": {name: schema["properties"][name] for name in known}}
-        values.update(from_form(only, known))
+    values.update(from_form(schema, known, complete=False))
     values.update({name: texts[-1] for name, texts in fields.items() if name not in known})
     for name, field in schema["properties"].items():
         if field.get("writeOnly") and name not in values and sys.stdin.isatty():
