@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from traitlets import Bool, Dict, Float, Integer, List, TraitError, Unicode, validate
-from traitlets.config import Config, Configurable
+from traitlets.config import Configurable
+
+from hub_ext.errors import InvalidInput
 
 _PREFIX = "HUB_EXT_"
 
@@ -134,17 +136,34 @@ class HubExt(Configurable):
             environ: The environment to read; the process's own by default.
 
         Raises:
-            TraitError: If a value does not fit its setting; the message names the variable.
+            InvalidInput: If a value does not fit its setting; names the variable.
         """
         environ = dict(os.environ) if environ is None else environ
-        section: dict[str, Any] = {}
+        settings = cls()
         for name, trait in cls.class_traits(config=True).items():
-            text = environ.get(_PREFIX + name.upper())
-            if text is None:
+            variable = _PREFIX + name.upper()
+            if variable not in environ:
                 continue
             try:
-                section[name] = text if isinstance(trait, Unicode) else json.loads(text)
-            except ValueError as error:
-                msg = f"{_PREFIX}{name.upper()} is not JSON: {error}"
-                raise TraitError(msg) from None
-        return cls(config=Config(HubExt=section))
+                setattr(settings, name, _parse(name, environ[variable], is_text=isinstance(trait, Unicode)))
+            except TraitError as error:
+                raise InvalidInput.of(variable, str(error).replace(" trait of a HubExt instance", "")) from None
+            except (ValueError, RecursionError):
+                raise InvalidInput.of(variable, 'must be JSON, such as 5, true or ["a"]') from None
+        return settings
+
+
+def _parse(name: str, text: str, *, is_text: bool) -> Any:
+    """Return the value of a variable; `roles` may also be ``name=role,name2=role2``, as people write it."""
+    if is_text:
+        return text
+    if name != "roles" or text.lstrip().startswith("{"):
+        return json.loads(text)
+    roles: dict[str, list[str]] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        who, equals, role = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            msg = f"{part[:60]!r} is not name=role"
+            raise TraitError(msg)
+        roles.setdefault(who, []).append(role)
+    return roles
