@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -54,6 +55,7 @@ class Platform:
         self.output = state.with_name(f"{state.name}.output")
         self.process: subprocess.Popen[bytes] | None = None
         self._tokens: dict[tuple[str, tuple[str, ...] | None], str] = {}
+        self._clients: list[httpx.Client] = []
 
     @property
     def environment(self) -> dict[str, str]:
@@ -130,7 +132,7 @@ class Platform:
 
     def login(self, user: str) -> httpx.Client:
         """Return a browser-like client that is signed in at the Hub and at the sharing service."""
-        client = httpx.Client(base_url=self.url, trust_env=False, follow_redirects=True, timeout=60)
+        client = self._client(follow_redirects=True)
         page = client.get("/hub/login")
         found = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
         assert found, page.text[:500]
@@ -153,8 +155,19 @@ class Platform:
 
     def api(self, user: str, scopes: Sequence[str] | None = None) -> httpx.Client:
         """Return a client with a token of a person."""
-        headers = {"Authorization": f"token {self.token(user, scopes)}"}
-        return httpx.Client(base_url=self.url, headers=headers, trust_env=False, timeout=60)
+        return self._client(headers={"Authorization": f"token {self.token(user, scopes)}"})
+
+    def _client(self, **options: Any) -> httpx.Client:
+        client = httpx.Client(base_url=self.url, trust_env=False, timeout=60, **options)
+        self._clients.append(client)
+        return client
+
+    def close(self) -> None:
+        """Close all clients that were made, and stop."""
+        for client in self._clients:
+            client.close()
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
 
 
 @contextlib.contextmanager
@@ -165,8 +178,7 @@ def running(state: Path, **settings: str) -> Iterator[Platform]:
         platform.start()
         yield platform
     finally:
-        if platform.process is not None and platform.process.poll() is None:
-            platform.stop()
+        platform.close()
 
 
 @pytest.fixture(scope="session")
