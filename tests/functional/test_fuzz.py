@@ -33,7 +33,6 @@ CHECKS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
     checks.unsupported_method,
-    checks.negative_data_rejection,
     checks.ignored_auth,
 ]
 
