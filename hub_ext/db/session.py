@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event, make_url, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from hub_ext.db.tables import Lease
@@ -84,6 +85,8 @@ class Database:
             raise  # callers expect these: two at once
         except OperationalError as error:
             raise _tell(error) from error
+        except PoolTimeout as error:
+            raise Unavailable("The database is too busy.", hint="Try again in a moment.") from error
 
     def dispose(self) -> None:
         """Close all connections."""

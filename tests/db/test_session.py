@@ -1,5 +1,6 @@
 """Transactions keep all or nothing, writers wait for each other, and a failing database is told in words."""
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -138,6 +139,15 @@ def test_a_lock_that_is_never_given_back_is_told(database):
     finally:
         other.close()
     assert count(database) == 0
+
+
+def test_more_at_once_than_there_are_connections_are_told_to_wait(database, monkeypatch):
+    monkeypatch.setattr(database.engine.pool, "_timeout", 0.05)
+    with contextlib.ExitStack() as held:
+        for _ in range(database.engine.pool.size() + database.engine.pool._max_overflow):
+            held.enter_context(database.read()).scalars(select(Change)).all()
+        with pytest.raises(Unavailable, match="too busy"), database.read() as session:
+            session.scalars(select(Change)).all()
 
 
 def test_a_folder_for_the_file_is_made(tmp_path):
