@@ -257,7 +257,7 @@ class Rounds:
     def _tend(self, run: Run, watched: Watched) -> None:
         if watched.ending or time.monotonic() < watched.again_at:
             return
-        state = self._runtime.observe(str(run.launch_id))
+        state = self._runtime.observe(str(run.launch_id), run.process)
         if isinstance(state, Ended):
             self._tend_ended(run, watched, state)
             return

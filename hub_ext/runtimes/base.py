@@ -75,8 +75,13 @@ class Runtime(Protocol):
             OSError: If it cannot be started.
         """
 
-    def observe(self, launch_id: str) -> Alive | Ended:
-        """Return what is true about a launch now."""
+    def observe(self, launch_id: str, process: dict[str, Any] | None = None) -> Alive | Ended:
+        """Return what is true about a launch now.
+
+        Args:
+            launch_id: The launch.
+            process: What finds its executor again, if that was committed.
+        """
 
     def cancel(self, launch_id: str, process: dict[str, Any] | None) -> None:
         """Ask an executor to end its run and report."""

@@ -28,6 +28,16 @@ def identify(pid: int) -> dict[str, Any]:
     return {"pid": pid, "started": started(pid)}
 
 
+def runs(process: dict[str, Any] | None) -> bool:
+    """Return whether a process is still there, and still the same one; one that only waits to be buried is not."""
+    pid = (process or {}).get("pid")
+    if not isinstance(pid, int) or started(pid) is None or started(pid) != (process or {}).get("started"):
+        return False
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def send(process: dict[str, Any] | None, number: signal.Signals) -> bool:
     """Send a signal to a process if it is still the same one.
 

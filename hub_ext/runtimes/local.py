@@ -17,7 +17,7 @@ import psutil
 
 from hub_ext.executor.folder import MARKER, Folder
 from hub_ext.runtimes.base import Alive, Ended, Launch
-from hub_ext.runtimes.identity import identify, marked, send
+from hub_ext.runtimes.identity import identify, marked, runs, send
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _END = 5.0  # seconds until killed processes must be gone
@@ -110,12 +110,15 @@ class LocalRuntime:
         self._children[launch.id] = child
         return LocalStarted(child.pid, writer)
 
-    def observe(self, launch_id: str) -> Alive | Ended:
-        """Return what is true about a launch now; the lock decides."""
+    def observe(self, launch_id: str, process: dict[str, Any] | None = None) -> Alive | Ended:
+        """Return what is true about a launch now; the lock decides, once its executor has had the time to take it.
+
+        Until then it may hold the word to go in its pipe, whether the service that started it still lives or not.
+        """
         folder = self.folder(launch_id)
         child = self._children.get(launch_id)
         code = child.poll() if child else None
-        if folder.is_locked() or (child and code is None):
+        if folder.is_locked() or (code is None if child else runs(process)):
             return Alive(folder.has_begun())
         return Ended(folder.has_begun(), folder.read_outcome(), _words(folder, code))
 
