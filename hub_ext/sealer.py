@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 from datetime import timedelta
-from uuid import uuid4
 
 from sqlalchemy import delete, exists, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from hub_ext.audit import seal
-from hub_ext.db.session import Database, hold_lease, release_lease
+from hub_ext.db.session import Database
 from hub_ext.db.tables import AuditRow, Change
 from hub_ext.db.types import now
 from hub_ext.errors import HubExtError
+from hub_ext.leases import OwnLease
 
 LEASE = "sealer"
 
@@ -37,7 +35,7 @@ class Sealer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self._lease = OwnLease(database, LEASE, _LEASE)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
         self._awake = asyncio.Event()
@@ -64,7 +62,7 @@ class Sealer:
             except TimeoutError:
                 continue
         try:
-            await asyncio.to_thread(release_lease, self._database, LEASE, self._holder)
+            await asyncio.to_thread(self._lease.release)
         except (HubExtError, SQLAlchemyError):
             log.warning("the sealer's lease could not be given back; it ends by itself")
 
@@ -76,7 +74,7 @@ class Sealer:
         )
         with self._database.read() as session:
             waiting = session.scalar(select(unsealed))
-        if waiting and hold_lease(self._database, LEASE, _LEASE, self._holder):
+        if waiting and self._lease.hold():
             with self._database.write() as session:
                 while seal(session):
                     session.flush()

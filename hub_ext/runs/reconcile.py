@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from uuid import uuid4
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from hub_ext.db.session import Database, hold_lease, release_lease
+from hub_ext.db.session import Database
 from hub_ext.db.tables import Run
 from hub_ext.db.types import now
 from hub_ext.errors import HubExtError
+from hub_ext.leases import OwnLease
 from hub_ext.runs.rounds import LEASE, LeaseLost, Rounds
 from hub_ext.runs.states import ACTIVE
 from hub_ext.runs.vault import Vault
@@ -24,8 +22,7 @@ from hub_ext.runtimes.base import Runtime
 from hub_ext.settings import HubExt
 from hub_ext.store import Store
 
-_LEASE = 5.0  # seconds; after a kill -9 the next process waits so long at most
-_RENEW = 1.5
+_LEASE = 5.0  # seconds; a process of another machine waits so long at most
 _BUSY = 0.05  # seconds between two looks while anything is active
 _IDLE = 1.0
 _SWEEP_EVERY = 300.0
@@ -59,14 +56,14 @@ class Reconciler:
     ) -> None:
         self._database = database
         self._runtime = runtime
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self._lease = OwnLease(database, LEASE, _LEASE)
         self._rounds = Rounds(
             database,
             store,
             vault,
             runtime,
             settings,
-            holder=self._holder,
+            holder=self._lease.holder,
             assets=assets or f"/services/{settings.service_name}/static",
             done=self.wake,
         )
@@ -75,7 +72,6 @@ class Reconciler:
         self._awake = asyncio.Event()
         self._ended = asyncio.Event()
         self._stopping = False
-        self._renewed = 0.0
         self._swept = 0.0
         self._worked = 0.0
 
@@ -105,7 +101,7 @@ class Reconciler:
             busy = await asyncio.get_running_loop().run_in_executor(self._thread, self._look)
         except LeaseLost:
             log.warning("another reconciler has taken over")
-            self._renewed = 0.0
+            self._lease.lost()
         except Exception:
             log.exception("a look at the runs failed; it is repeated")
         else:
@@ -114,7 +110,7 @@ class Reconciler:
         return _IDLE
 
     def _look(self) -> bool:
-        if not self._hold():
+        if not self._lease.hold():
             return False
         if time.monotonic() - self._swept > _SWEEP_EVERY or not self._swept:
             self._swept = time.monotonic()
@@ -122,18 +118,10 @@ class Reconciler:
             self._rounds.sweep()
         return self._rounds.look()
 
-    def _hold(self) -> bool:
-        at = time.monotonic()
-        if at - self._renewed < _RENEW:
-            return True
-        held = hold_lease(self._database, LEASE, _LEASE, self._holder)
-        self._renewed = at if held else 0.0
-        return held
-
     def _leave(self) -> None:
         self._rounds.close()
         try:
-            release_lease(self._database, LEASE, self._holder)
+            self._lease.release()
         except (HubExtError, SQLAlchemyError):
             log.warning("the lease could not be given back; it ends by itself")
 
@@ -159,7 +147,7 @@ class Reconciler:
         """
         self._rounds.stop_reason = reason
         deadline = time.monotonic() + _CANCEL_ALL
-        while not self._hold():
+        while not self._lease.hold():
             if time.monotonic() > deadline:
                 log.warning("another reconciler is at work; it ends nothing")
                 return
@@ -168,7 +156,7 @@ class Reconciler:
             ask = update(Run).where(Run.state.in_(ACTIVE), Run.cancel_requested_at.is_(None))
             session.execute(ask.values(cancel_requested_at=now()))
         try:
-            while time.monotonic() < deadline and self._hold() and self._look_and_count():
+            while time.monotonic() < deadline and self._lease.hold() and self._look_and_count():
                 time.sleep(_BUSY)
         finally:
             self._leave()

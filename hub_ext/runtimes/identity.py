@@ -12,12 +12,12 @@ import psutil
 
 
 def started(pid: int) -> str | None:
-    """Return when a process was started, as a text that no other process with this id ever has; None if it is gone."""
+    """Return when a process was started, as a text that no other with its id ever has; None if it is gone."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         # The name of the program, in parentheses, may hold anything; the start is the 20th field after it.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return f"{boot}:{int(fields[19])}"
+        return None if fields[0] == b"Z" else f"{boot}:{int(fields[19])}"
     with contextlib.suppress(psutil.Error):
         return f"{psutil.Process(pid).create_time():.2f}"
     return None

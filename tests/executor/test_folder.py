@@ -24,10 +24,9 @@ def folder(tmp_path: Path) -> Folder:
 
 def test_a_lock_is_held_as_long_as_its_process_lives(folder: Folder) -> None:
     assert not folder.is_locked()
-    code = "import sys, pathlib\nfrom hub_ext.executor.folder import Folder\nFolder(pathlib.Path(sys.argv[1])).take_lock()\n"
-    wait = (
-        "import subprocess\nchild = subprocess.Popen(['sleep', '60'])\nprint(child.pid, flush=True)\nsys.stdin.read()"
-    )
+    code = "import pathlib, subprocess, sys\nfrom hub_ext.executor.folder import Folder\n"
+    take = "Folder(pathlib.Path(sys.argv[1])).take_lock()\n"
+    wait = "child = subprocess.Popen(['sleep', '60'])\nprint(child.pid, flush=True)\nsys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code + take + wait, str(folder.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
