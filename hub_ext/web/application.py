@@ -104,6 +104,6 @@ def all_routes(prefix: str) -> Iterable[URLSpec]:
         prefix: Path of the service, with a slash at both ends.
     """
     yield from api_routes(prefix)
-    yield URLSpec(f"{prefix}api/.*", Unknown)
+    yield URLSpec(f"{prefix}api(?:/.*)?", Unknown)
     yield URLSpec(f"{prefix}oauth_callback", SignInEnd)
     yield from page_routes(prefix)

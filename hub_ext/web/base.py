@@ -53,6 +53,7 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
         """Take the parts of the service from the application."""
         self.context: Context = self.application.settings["context"]
         self.hub_auth = self.context.auth
+        self.context.requests.begin(self)
 
     # -- who asks ------------------------------------------------------------------------------------------------
 
@@ -66,6 +67,9 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
             Forbidden: If she may not reach this service, or a browser's request may have been forged.
             Unavailable: If the Hub does not answer.
         """
+        run_id = self.path_kwargs.get("run_id")
+        if run_id:
+            structlog.contextvars.bind_contextvars(run=run_id)
         allowed = self.allowed_methods()
         if len(allowed) > 1 and self.request.method not in allowed:
             raise HTTPError(405)
@@ -154,6 +158,10 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
     async def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call what waits (the database, the store) in a thread."""
         return await asyncio.to_thread(function, *args, **kwargs)
+
+    def on_finish(self) -> None:
+        """Say that this request is done."""
+        self.context.requests.end(self)
 
     def on_connection_close(self) -> None:
         """Tell who waits that nobody listens any more."""

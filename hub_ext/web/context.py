@@ -10,7 +10,7 @@ from hub_ext.decisions import CatalogStore, DecisionPoint
 from hub_ext.settings import HubExt
 from hub_ext.store import Store
 from hub_ext.web.hub import HubClient, ServiceAuth
-from hub_ext.web.stream import Streams
+from hub_ext.web.traffic import Requests, Streams
 
 if TYPE_CHECKING:
     from hub_ext.runs.live import Live
@@ -39,6 +39,7 @@ class Context:
         auth: The Hub's sign-in.
         hub: The Hub's API.
         streams: The event streams that are open.
+        requests: The requests that are being answered.
     """
 
     settings: HubExt
@@ -55,3 +56,4 @@ class Context:
     auth: ServiceAuth
     hub: HubClient
     streams: Streams
+    requests: Requests

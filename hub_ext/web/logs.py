@@ -11,8 +11,9 @@ from tornado.web import RequestHandler
 
 _log = structlog.get_logger("hub_ext.web.access")
 
-# Said for each request by libraries; the access line says it once.
-_CHATTY = ("tornado.access", "aiohttp.access", "alembic.runtime.migration")
+# Said for each request by libraries; the access line says it once. `tornado.application` is also the Hub's library,
+# which tells of session ids.
+_CHATTY = ("tornado.access", "tornado.application", "aiohttp.access", "alembic.runtime.migration")
 
 
 def configure(level: str) -> None:

@@ -21,7 +21,7 @@ from hub_ext.sharing.shipped import publish_shipped
 from hub_ext.store import Store
 from hub_ext.web.context import Context
 from hub_ext.web.hub import HubClient, make_auth
-from hub_ext.web.stream import Streams
+from hub_ext.web.traffic import Requests, Streams
 
 log = structlog.get_logger("hub_ext.web.parts")
 
@@ -62,6 +62,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         auth=auth,
         hub=HubClient(auth),
         streams=Streams(),
+        requests=Requests(),
     )
 
 

@@ -24,6 +24,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from hub_ext.db.migrate import upgrade
+from hub_ext.errors import HubExtError
 from hub_ext.settings import HubExt
 from hub_ext.web import logs, parts
 from hub_ext.web.application import LONGEST_BODY, Service
@@ -31,6 +32,7 @@ from hub_ext.web.context import Context
 
 log = structlog.get_logger("hub_ext.web.server")
 
+_NEEDED = ("JUPYTERHUB_SERVICE_URL", "JUPYTERHUB_API_URL", "JUPYTERHUB_API_TOKEN", "JUPYTERHUB_CLIENT_ID")
 _THREADS = 8  # for calls of the database and the store
 _LAST_REQUESTS = 5.0  # seconds that requests get to end when the service stops
 
@@ -76,26 +78,35 @@ async def serve(settings: HubExt, environ: dict[str, str]) -> None:
         environ: Holds what the Hub told the service (`JUPYTERHUB_…`).
 
     Raises:
-        ValueError: If the Hub's address of the service cannot be listened on.
+        ValueError: If something that the Hub has to say is missing, or its address cannot be listened on.
     """
-    host, port = address(environ.get("JUPYTERHUB_SERVICE_URL", ""))
+    missing = [name for name in _NEEDED if not environ.get(name)]
+    if missing:
+        msg = f"{' and '.join(missing)} must be set, as the Hub does for a service"
+        raise ValueError(msg)
+    host, port = address(environ["JUPYTERHUB_SERVICE_URL"])
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="call"))
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     context = await asyncio.to_thread(_prepare, settings, environ)
     context.hub.open()
     key = await asyncio.to_thread(secret_key, settings.state / "keys" / "service-cookie-secret")
-    server = HTTPServer(Service(context, key), xheaders=True, max_body_size=LONGEST_BODY, idle_connection_timeout=120)
+    server = HTTPServer(
+        Service(context, key),
+        xheaders=True,  # the proxy says for whom it asks; nobody else reaches this port
+        max_body_size=LONGEST_BODY,
+        idle_connection_timeout=120,
+        body_timeout=600,
+    )
     server.add_sockets(bind_sockets(port, host))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
     log.info("listening", host=host, port=port, prefix=context.prefix)
     try:
         await parts.run(context, stop)
     finally:
         server.stop()
-        context.streams.close()
-        await _drain(server)
+        await _drain(server, context)
         await context.hub.close()
         context.database.dispose()
     log.info("stopped")
@@ -107,11 +118,12 @@ def _prepare(settings: HubExt, environ: dict[str, str]) -> Context:
     return context
 
 
-async def _drain(server: HTTPServer) -> None:
-    try:
-        await asyncio.wait_for(server.close_all_connections(), _LAST_REQUESTS)
-    except TimeoutError:
-        log.warning("some connections were cut")
+async def _drain(server: HTTPServer, context: Context) -> None:
+    """Let the requests that are being answered end, within reason; then close what is open."""
+    context.streams.close()
+    if not await context.requests.ended(_LAST_REQUESTS):
+        log.warning("some requests were cut", count=len(context.requests))
+    await server.close_all_connections()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -122,11 +134,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     description = "The sharing service of hub-ext. The Hub starts it; its settings come from the environment."
     argparse.ArgumentParser("hub_ext.web.server", description=description).parse_args(argv)
-    settings = HubExt.from_environment()
-    logs.configure(str(settings.log_level))
+    logs.configure("INFO")
     try:
+        settings = HubExt.from_environment()
+        logs.configure(str(settings.log_level))
         asyncio.run(serve(settings, dict(os.environ)))
-    except (OSError, ValueError) as error:
+    except (HubExtError, OSError, ValueError) as error:
         log.error("the service cannot start", error=str(error))
         sys.exit(1)
 

@@ -1,4 +1,4 @@
-"""Server-sent events: what open pages hear of, and how streams end with the service."""
+"""Server-sent events: what open pages hear of."""
 
 from __future__ import annotations
 
@@ -36,26 +36,6 @@ class Event(Protocol):
     @property
     def data(self) -> Any:
         """JSON."""
-
-
-class Streams:
-    """Every stream that is open, so that the service can end them when it stops."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
-
-    def __len__(self) -> int:
-        return len(self._tasks)
-
-    def add(self, task: asyncio.Task[Any]) -> None:
-        """Remember the task of a stream until it ends."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def close(self) -> None:
-        """End all streams; browsers come back with the id of the last event they saw."""
-        for task in self._tasks:
-            task.cancel()
 
 
 def encode(event: Event) -> str:

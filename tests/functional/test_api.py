@@ -310,6 +310,98 @@ def test_no_path_leads_out_of_the_artifacts(
     connection.close()
 
 
+# -- roles and groups --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def admin(platform: Any) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"token {platform.token('admin')}"}
+    with httpx.Client(base_url=platform.url, headers=headers, timeout=60, trust_env=False) as made:
+        yield made
+
+
+def test_the_record_of_acts_tells_what_was_done(admin: httpx.Client, run: dict[str, Any]) -> None:
+    acts = admin.get(f"{API}/audit", params={"object": f"run:{run['id']}"}).json()["items"]
+    assert {"run.create", "run.end"} <= {act["action"] for act in acts}
+    assert [act["id"] for act in acts] == sorted((act["id"] for act in acts), reverse=True)
+    created = next(act for act in acts if act["action"] == "run.create")
+    assert (created["actor"], created["outcome"], created["object"]) == (
+        "carla",
+        "allowed",
+        {"type": "run", "id": run["id"]},
+    )
+
+
+def test_acts_are_found_by_who_what_and_when(admin: httpx.Client, client: httpx.Client, run: dict[str, Any]) -> None:
+    denied = client.post(f"{API}/workflows", json={"name": "not-hers", "owner": "somebody", "notebook": book("n")})
+    assert denied.status_code == 403
+    query = {"actor": "carla", "outcome": "denied", "action": "workflow", "limit": 1}
+    (act,) = admin.get(f"{API}/audit", params=query).json()["items"]
+    assert (act["action"], act["object"]["id"]) == ("workflow.publish", "somebody/not-hers")
+    early = admin.get(f"{API}/audit", params={"until": run["created_at"], "actor": "carla", "limit": 100}).json()[
+        "items"
+    ]
+    late = admin.get(f"{API}/audit", params={"since": run["created_at"], "actor": "carla", "limit": 100}).json()[
+        "items"
+    ]
+    assert act["id"] in [one["id"] for one in late]
+    assert act["id"] not in [one["id"] for one in early]
+
+
+def test_paging_through_acts_shows_each_once(admin: httpx.Client, run: dict[str, Any]) -> None:
+    ids: list[int] = []
+    cursor: str | None = None
+    while cursor is not None or not ids:
+        query = {"object": "run", "limit": 3} | ({"cursor": cursor} if cursor else {})
+        page = admin.get(f"{API}/audit", params=query).json()
+        ids += [act["id"] for act in page["items"]]
+        cursor = page["next"] if len(ids) < 30 else None
+    assert ids == sorted(set(ids), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("since=yesterday", "since"),
+        ("since=2026-01-01T00:00:00", "since"),
+        ("outcome=maybe", "outcome"),
+        ("cursor=x", "cursor"),
+    ],
+)
+def test_filters_of_acts_that_cannot_be(admin: httpx.Client, query: str, field: str) -> None:
+    assert problem(admin.get(f"{API}/audit?{query}"), 422)["errors"][0]["field"] == field
+
+
+def test_the_record_is_verified(admin: httpx.Client) -> None:
+    found = admin.get(f"{API}/audit/verification").json()
+    assert found["intact"] is True
+    assert found["broken_at"] is None
+    assert found["checked"] > 0
+
+
+def test_a_token_not_made_for_it_does_not_act_in_roles(platform: Any) -> None:
+    narrow = platform.token("admin", ["access:services!service=workflows"])
+    headers = {"Authorization": f"token {narrow}"}
+    assert httpx.get(f"{platform.url}{API}/runs", headers=headers, trust_env=False).status_code == 200
+    problem(httpx.get(f"{platform.url}{API}/audit", headers=headers, trust_env=False), 403)
+
+
+def test_a_decision_sees_the_groups_of_this_moment(platform: Any, admin: httpx.Client, client: httpx.Client) -> None:
+    """Reads may believe the Hub for half a minute; what is decided on may not."""
+
+    def publish(source: str) -> int:
+        draft = {"name": "of-the-team", "owner": "team", "notebook": book(source)}
+        return client.post(f"{API}/workflows", json=draft).status_code
+
+    members = "/hub/api/groups/team-publishers/users"
+    admin.post("/hub/api/groups/team-publishers")
+    assert publish(f"n + {time.time_ns()}") == 403
+    assert admin.post(members, json={"users": ["carla"]}).status_code == 200
+    assert publish(f"n + {time.time_ns()}") == 201
+    assert admin.request("DELETE", members, json={"users": ["carla"]}).status_code == 200
+    assert publish(f"n + {time.time_ns()}") == 403
+
+
 # -- no ----------------------------------------------------------------------------------------------------------------
 
 

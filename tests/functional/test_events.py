@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -19,9 +20,9 @@ PATIENCE = 60.0
 
 SLOW = """
 import time
-for number in range(12):
+for number in range(10):
     print("line", number, flush=True)
-    time.sleep(0.25)
+    time.sleep(0.2)
 """
 
 
@@ -77,7 +78,7 @@ def test_a_run_is_followed_to_its_end(client: httpx.Client) -> None:
     told = list(events(client, f"runs/{run}/events"))
     assert told[-1].type == "end"
     assert [one for one in told if one.data and one.type != "output" and one.data.get("state") == "succeeded"]
-    assert texts(told) == "".join(f"line {number}\n" for number in range(12))
+    assert texts(told) == "".join(f"line {number}\n" for number in range(10))
     ids = [one.id for one in told if one.id]
     assert len(ids) == len(set(ids))
 
@@ -97,7 +98,27 @@ def test_a_stream_that_breaks_goes_on_where_it_was(client: httpx.Client) -> None
         if part and part[-1].type == "end":
             break
     assert whole[-1].type == "end"
-    assert texts(whole) == "".join(f"line {number}\n" for number in range(12))
+    assert texts(whole) == "".join(f"line {number}\n" for number in range(10))
+
+
+def test_a_service_that_dies_tells_the_rest_when_it_is_back(client: httpx.Client, platform: Any) -> None:
+    run = start(client)
+    whole: list[Told] = []
+    killed = False
+    deadline = time.monotonic() + PATIENCE
+    while not (whole and whole[-1].type == "end") and time.monotonic() < deadline:
+        last = next((one.id for one in reversed(whole) if one.id), None)
+        with contextlib.suppress(httpx.HTTPError, AssertionError):  # it is away, or the proxy says that it is
+            for one in events(client, f"runs/{run}/events", last):
+                whole.append(one)
+                if one.type == "output" and not killed:
+                    killed = True
+                    for worker in platform.recorded("service").children():
+                        worker.kill()
+        time.sleep(0.05)
+    assert killed
+    assert whole[-1].type == "end"
+    assert texts(whole) == "".join(f"line {number}\n" for number in range(10))
 
 
 def test_one_stream_tells_of_all_topics(client: httpx.Client) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from hub_ext.web.server import address, main, secret_key
+from hub_ext.settings import HubExt
+from hub_ext.web.server import address, main, secret_key, serve
 
 HEAVY = [
     "papermill",
@@ -62,3 +65,20 @@ def test_it_takes_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["surprise"])
     assert caught.value.code == 2
+
+
+def test_what_the_hub_did_not_say_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTERHUB_API_URL", "http://127.0.0.1:1/hub/api")
+    for name in ("JUPYTERHUB_SERVICE_URL", "JUPYTERHUB_API_TOKEN", "JUPYTERHUB_CLIENT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match="JUPYTERHUB_SERVICE_URL and JUPYTERHUB_API_TOKEN and JUPYTERHUB_CLIENT_ID"):
+        asyncio.run(serve(HubExt(), dict(os.environ)))
+
+
+def test_a_setting_that_cannot_be_stops_the_start_by_name() -> None:
+    environment = {**os.environ, "HUB_EXT_UPLOAD_LIMIT": "many"}
+    made = subprocess.run(
+        [sys.executable, "-m", "hub_ext.web.server"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 1
+    assert "HUB_EXT_UPLOAD_LIMIT" in json.loads(made.stderr)["error"]

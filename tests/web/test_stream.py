@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub_ext.web.stream import Streams, encode
+from hub_ext.web.stream import encode
 
 
 @dataclass(frozen=True)
@@ -32,15 +31,3 @@ def test_no_text_can_make_a_second_event(text: str) -> None:
     lines = encode(Told("c", "output", {"text": text})).split("\n")
     assert len(lines) == 5
     assert lines[2].startswith("data: ")
-
-
-async def test_closing_ends_every_stream() -> None:
-    streams = Streams()
-    tasks = [asyncio.create_task(asyncio.sleep(60)) for _ in range(3)]
-    for task in tasks:
-        streams.add(task)
-    assert len(streams) == 3
-    streams.close()
-    await asyncio.wait(tasks, timeout=5)
-    assert all(task.cancelled() for task in tasks)
-    assert len(streams) == 0

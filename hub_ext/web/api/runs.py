@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 
+import structlog
+
 from hub_ext.db import tables
 from hub_ext.people import Person
 from hub_ext.runs.service import Claim, Order
@@ -179,6 +181,7 @@ class WorkflowRuns(ApiHandler):
         """Run a workflow."""
         person, claim = await self.refreshed(), claim_of(self)
         made = await self.call(order_run, self.context, person, (owner, name), body, claim)
+        structlog.contextvars.bind_contextvars(run=made.id)
         self.answer(made, 201, Location=self.link(f"api/v1/runs/{made.id}"))
 
 
