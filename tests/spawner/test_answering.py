@@ -1,0 +1,105 @@
+"""Whether a server answers yet, and what it said when it did not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from hub_ext.embedded.processes import free_port
+from hub_ext.spawner.answering import answers, last_words
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(answer: bytes | None) -> AsyncIterator[int]:
+    over = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        if answer is None:
+            await over.wait()
+        writer.write(answer or b"")
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+        over.set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", True),
+        (b"HTTP/1.1 302 Found\r\n\r\n", False),
+        (b"HTTP/1.1 503 Busy\r\n\r\n", False),
+        (b"", False),
+        (b"SSH-2.0-OpenSSH\r\n", False),
+    ],
+)
+async def test_only_200_is_an_answer(answer: bytes, expected: bool) -> None:
+    async with serving(answer) as port:
+        assert await answers(port, "/api") is expected
+
+
+async def test_nobody_there_is_no_answer() -> None:
+    assert await answers(free_port(), "/api") is False
+
+
+async def test_a_server_that_takes_its_time_is_not_waited_for() -> None:
+    async with asyncio.timeout(5):
+        async with serving(None) as port:
+            task = asyncio.create_task(answers(port, "/api", within=0.2))
+            assert await task is False
+
+
+async def test_a_cancellation_is_never_lost_between_two_questions() -> None:
+    port = free_port()
+
+    async def ask_on() -> None:
+        for _ in range(10**6):
+            await answers(port, "/api")
+
+    for pause in range(20):
+        task = asyncio.create_task(ask_on())
+        await asyncio.sleep(pause / 5000)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=2)
+        assert done
+        assert task.cancelled()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[I] one\nModuleNotFoundError: No module named 'jupyterhub'\n", "No module named 'jupyterhub'"),
+        ("[I] one\n[C 2026] Running as root is not recommended.\n[I] later\n", "Running as root"),
+        ("just a line\n\n", "just a line"),
+        ("", ""),
+    ],
+)
+def test_the_line_that_tells_why_is_found(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "log").write_text(text)
+    assert words in last_words(tmp_path / "log")
+
+
+def test_secrets_are_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(f"Error: token=hunter2 and {'a1' * 16} do not fit\n")
+    words = last_words(tmp_path / "log", ("hunter2",))
+    assert words == "Error: token=••• and ••• do not fit"
+
+
+def test_a_log_that_is_not_there_says_nothing(tmp_path: Path) -> None:
+    assert last_words(tmp_path / "log") == ""
+
+
+def test_a_huge_log_is_read_from_its_end(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("x\n" * 10**6 + "OSError: the last\n")
+    assert last_words(tmp_path / "log") == "OSError: the last"

@@ -1,0 +1,221 @@
+"""The start page's cards, and what comes back from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub_ext.catalog.decide import Facts, Request, decide
+from hub_ext.catalog.loading import Catalog, load
+from hub_ext.db.types import now
+from hub_ext.errors import InvalidInput, Problem
+from hub_ext.settings import shipped
+from hub_ext.spawner import form
+from hub_ext.spawner.form import Attempt, card, control, minutes, parse, sizes
+
+CATALOG = load(shipped("profiles"))
+STANDARD = CATALOG.versions("standard")[-1]
+ALL_KINDS = """
+apiVersion: hub-ext/v1
+kind: Profile
+metadata: {name: kinds, version: 1, title: "All <kinds>", owner: somebody}
+spec:
+  description: One option of each kind.
+  access: {groups: [analysts]}
+  image: notebooks/standard
+  resources: {cpu: {request: 0.5, limit: 1}, memory: {request: 1Gi, limit: 2Gi}}
+  options:
+    memory: {title: Memory, type: quantity, minimum: 1Gi, maximum: 8Gi, default: 2Gi, sets: resources.memory.limit}
+    share: {title: Share, type: number, minimum: 0.5, maximum: 2, default: 1, sets: resources.cpu.limit}
+    idle: {title: Idle, type: integer, minimum: 15, maximum: 240, default: 60, sets: lifetime.idle}
+    picture: {title: Image, type: string, choices: [notebooks/standard, notebooks/geo], default: notebooks/standard, sets: image}
+"""
+
+
+@pytest.fixture
+def kinds(tmp_path: Path) -> Catalog:
+    (tmp_path / "kinds").mkdir()
+    (tmp_path / "kinds" / "1.yaml").write_text(ALL_KINDS)
+    catalog = load(tmp_path)
+    assert not catalog.problems
+    return catalog
+
+
+def test_the_fields_of_the_chosen_card_become_a_start() -> None:
+    data = {
+        "profile": ["standard"],
+        "version:standard": ["1"],
+        "option:standard:memory": ["8Gi"],
+        "option:standard:idle": ["30"],
+        "version:large-memory": ["1"],
+        "option:large-memory:memory": ["16Gi"],
+        "_xsrf": ["token"],
+    }
+    assert parse(data, CATALOG) == {"profile": "standard", "version": 1, "options": {"memory": "8Gi", "idle": 30}}
+
+
+def test_values_get_the_type_of_their_option(kinds: Catalog) -> None:
+    data = {
+        "profile": ["kinds"],
+        "option:kinds:share": ["1.5"],
+        "option:kinds:idle": ["90"],
+        "option:kinds:picture": ["notebooks/geo"],
+    }
+    assert parse(data, kinds)["options"] == {"share": 1.5, "idle": 90, "picture": "notebooks/geo"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "many", "1e400", "NaN", "0x1f", "1_0", "9" * 50, "15.5", "−20", "15; rm -rf /", "true"]
+)
+def test_a_text_that_is_no_whole_number_is_left_for_the_decision_to_refuse(text: str) -> None:
+    start = parse({"profile": ["standard"], "option:standard:idle": [text]}, CATALOG)
+    facts = Facts(now(), frozenset({"analysts"}), CATALOG)
+    decision = decide(Request("ana", "server", "standard", None, start["options"]), facts)
+    assert not decision.allowed
+    assert decision.reasons[0].field == "options.idle"
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        ({}, "profile"),
+        ({"profile": []}, "profile"),
+        ({"profile": [""]}, "profile"),
+        ({"profile": ["standard", "large-memory"]}, "profile"),
+        ({"profile": ["standard"], "version:standard": ["one"]}, "version"),
+        ({"profile": ["standard"], "version:standard": ["1", "2"]}, "version"),
+        ({"profile": ["standard"], "version:standard": ["²"]}, "version"),
+        ({"profile": ["standard"], "version:standard": ["9" * 30]}, "version"),
+        ({"profile": ["standard"], "image": ["evil"]}, "image"),
+        ({"profile": ["standard"], "options": ["{}"]}, "options"),
+        ({"profile": ["standard"], "cmd": ["sh"]}, "cmd"),
+        ({"profile": ["standard"], "upload_file": [b"x"]}, "upload_file"),
+    ],
+)
+def test_a_field_that_the_form_does_not_have_is_refused_by_name(data: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse(data, CATALOG)
+    assert caught.value.problems[0].field == field
+
+
+texts = st.text(max_size=30)
+
+
+@given(
+    st.dictionaries(
+        st.one_of(texts, st.just("profile"), texts.map("option:standard:{}".format)), st.lists(texts, max_size=3)
+    )
+)
+def test_any_form_is_a_start_of_three_keys_or_refused(data: dict[str, list[str]]) -> None:
+    try:
+        start = parse(data, CATALOG)
+    except InvalidInput as error:
+        assert error.problems
+        return
+    assert set(start) <= {"profile", "version", "options"}
+    decide(Request("ana", "server", start["profile"], start.get("version"), start["options"]), _facts())
+
+
+def _facts() -> Facts:
+    return Facts(now(), frozenset({"analysts"}), CATALOG)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(15, "15 minutes"), (60, "1 hour"), (90, "90 minutes"), (120, "2 hours"), (1440, "1 day")]
+)
+def test_minutes_are_told_in_words(number: int, words: str) -> None:
+    assert minutes(number) == words
+
+
+def test_sizes_are_told_in_words() -> None:
+    assert sizes(STANDARD.spec) == ("4 GB memory", "2 cores", "stops when idle for 1 hour", "at most 12 hours")
+
+
+def test_each_kind_of_option_has_its_control(kinds: Catalog) -> None:
+    profile = kinds.newest()[0]
+    found = {name: control(profile, name, None) for name in profile.spec.options}
+    assert {name: one.kind for name, one in found.items()} == {
+        "memory": "text",
+        "share": "number",
+        "idle": "number",
+        "picture": "select",
+    }
+    assert (found["idle"].minimum, found["idle"].maximum, found["idle"].value) == (15, 240, 60)
+    assert "from 1 GB to 8 GB" in found["memory"].help
+
+
+def test_a_card_shows_what_start_would_give_with_the_options_of_the_last_time() -> None:
+    last = {"profile": "standard", "version": 1, "options": {"memory": "8Gi", "idle": 120}}
+    shown = card(STANDARD, Attempt(), last, ("", ""))
+    assert shown.last
+    assert shown.sizes[0] == "8 GB memory"
+    assert {one.name: one.value for one in shown.controls} == {
+        "option:standard:memory": "8Gi",
+        "option:standard:idle": 120,
+    }
+
+
+def test_options_of_the_last_time_that_do_not_fit_any_more_are_not_promised() -> None:
+    last = {"profile": "standard", "options": {"memory": "64Gi"}}
+    assert card(STANDARD, Attempt(), last, ("", "")).sizes[0] == "4 GB memory"
+
+
+def test_what_was_typed_comes_back_with_the_problem_beside_it() -> None:
+    attempt = Attempt(
+        {"profile": "standard", "options": {"idle": 5}}, [Problem("options.idle", "It can be from 15 to 240.")]
+    )
+    shown = card(STANDARD, attempt, {}, ("", ""))
+    idle = next(one for one in shown.controls if one.name == "option:standard:idle")
+    assert shown.open
+    assert (idle.value, idle.problem) == (5, "It can be from 15 to 240.")
+
+
+def test_search_words_hold_name_purpose_size_and_keeper() -> None:
+    words = card(STANDARD, Attempt(), {}, ("", "")).words
+    assert all(word in words for word in ("standard", "pandas", "4 gb", "platform-team"))
+
+
+class _Group:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class _Server:
+    """What the form needs of a spawner."""
+
+    def __init__(self, catalog: Catalog, options: Any = None) -> None:
+        class Decisions:
+            def facts(self, groups: Any) -> Facts:
+                return Facts(now(), frozenset(groups), catalog)
+
+        self.ledger = type("Ledger", (), {"decisions": Decisions()})()
+        self.user = type("User", (), {"groups": [_Group("analysts")]})()
+        self.orm_spawner = type("Orm", (), {"user_options": options})()
+
+
+def test_the_form_shows_every_profile_and_greys_what_one_may_not_use() -> None:
+    html = form.render(_Server(CATALOG))
+    assert html.count("<section") == 4
+    assert html.count('name="profile"') == 3
+    assert "modellers" in html
+    assert "Ask modelling-team for access." in html
+
+
+def test_the_last_choice_comes_first() -> None:
+    html = form.render(_Server(CATALOG, {"profile": "standard", "options": {}}))
+    assert html.index("Standard analysis") < html.index("Large memory")
+    assert html.count("your last choice") == 1
+
+
+def test_nothing_of_a_profile_becomes_markup(kinds: Catalog) -> None:
+    html = form.render(_Server(kinds))
+    assert "All &lt;kinds&gt;" in html
+    assert "<kinds>" not in html
+
+
+def test_an_empty_catalog_says_what_to_do() -> None:
+    assert "There are no profiles yet" in form.render(_Server(Catalog(())))

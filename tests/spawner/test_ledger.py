@@ -1,0 +1,183 @@
+"""Server starts in our database: decision, start, outcome, and what is made true afterwards."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+
+from hub_ext.db.migrate import upgrade
+from hub_ext.db.tables import AuditRow, DecisionRow, ServerStart
+from hub_ext.db.types import new_id, now
+from hub_ext.errors import InvalidInput, Unavailable
+from hub_ext.settings import HubExt
+from hub_ext.spawner.ledger import Asked, Ledger, Outcome
+
+GOOD = {"profile": "standard", "options": {"memory": "8Gi"}}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    found = Ledger(HubExt(state_dir=str(tmp_path)))
+    upgrade(found.database)
+    yield found
+    found.database.dispose()
+
+
+def asked(options: Any, *, user: str = "ana", asker: str = "", groups: tuple[str, ...] = ("analysts",)) -> Asked:
+    return Asked(new_id("s"), asker or user, user, "", options, groups)
+
+
+def rows(ledger: Ledger, table: Any) -> list[Any]:
+    with ledger.database.read() as session:
+        return list(session.scalars(select(table).order_by(table.id)))
+
+
+def acts(ledger: Ledger) -> list[tuple[str, str, str]]:
+    return [(row.actor, row.action, row.outcome) for row in rows(ledger, AuditRow)]
+
+
+def test_an_allowed_start_is_decided_recorded_and_begun_at_once(ledger: Ledger) -> None:
+    one = asked(GOOD, asker="admin")
+    decision = ledger.open(one)
+    assert decision.allowed
+    (start,) = rows(ledger, ServerStart)
+    assert (start.id, start.user, start.profile, start.outcome) == (one.start_id, "ana", "standard", "starting")
+    assert start.decision_id == rows(ledger, DecisionRow)[0].id
+    assert acts(ledger) == [("ana", "server.decide", "allowed"), ("admin", "server.start", "allowed")]
+
+
+def test_a_denied_start_leaves_its_decision_and_no_start(ledger: Ledger) -> None:
+    decision = ledger.open(asked({"profile": "machine-learning"}))
+    assert not decision.allowed
+    assert rows(ledger, ServerStart) == []
+    assert acts(ledger) == [("ana", "server.decide", "denied")]
+
+
+@pytest.mark.parametrize("options", [{}, None, {"image": "x"}, {"profile": "standard", "cmd": "sh"}, [], "standard"])
+def test_what_is_no_start_at_all_is_refused_and_recorded(ledger: Ledger, options: Any) -> None:
+    with pytest.raises(InvalidInput):
+        ledger.open(asked(options))
+    assert acts(ledger) == [("ana", "server.decide", "denied")]
+    assert rows(ledger, ServerStart) == []
+
+
+def test_the_last_allowed_options_are_those_before_a_denial(ledger: Ledger) -> None:
+    assert ledger.last_allowed("ana", "") is None
+    ledger.open(asked(GOOD))
+    ledger.open(asked({"profile": "standard", "options": {"memory": "1Ti"}}))
+    found = ledger.last_allowed("ana", "")
+    assert found is not None
+    assert found["options"] == {"memory": "8Gi"}
+    assert ledger.last_allowed("ana", "second") is None
+    assert ledger.last_allowed("bob", "") is None
+
+
+def test_an_outcome_is_written_with_who_and_why_and_only_once(ledger: Ledger) -> None:
+    one = asked(GOOD)
+    ledger.open(one)
+    ledger.close(Outcome(one.start_id, "ready"))
+    ledger.close(Outcome(one.start_id, "stopped", "Stopped by admin.", "admin"))
+    ledger.close(Outcome(one.start_id, "failed", "too late"))
+    (start,) = rows(ledger, ServerStart)
+    assert (start.outcome, start.reason) == ("stopped", "Stopped by admin.")
+    assert start.ready_at is not None
+    assert start.ended_at is not None
+    assert acts(ledger)[2:] == [("service:hub", "server.ready", "allowed"), ("admin", "server.stop", "allowed")]
+
+
+def test_a_ready_that_comes_after_the_end_changes_nothing(ledger: Ledger) -> None:
+    one = asked(GOOD)
+    ledger.open(one)
+    ledger.close(Outcome(one.start_id, "cancelled", "Cancelled by you.", "ana"))
+    ledger.close(Outcome(one.start_id, "ready"))
+    assert rows(ledger, ServerStart)[0].outcome == "cancelled"
+
+
+def age(ledger: Ledger, seconds: float) -> None:
+    with ledger.database.write() as session:
+        for start in session.scalars(select(ServerStart)):
+            start.asked_at = now() - timedelta(seconds=seconds)
+
+
+def test_starts_that_no_server_stands_behind_are_ended(ledger: Ledger) -> None:
+    lost, left, alive = asked(GOOD), asked(GOOD), asked(GOOD)
+    for one in (lost, left, alive):
+        ledger.open(one)
+    ledger.close(Outcome(left.start_id, "ready"))
+    age(ledger, 60)
+    assert ledger.settle({alive.start_id}) == 2
+    found = {start.id: (start.outcome, start.reason) for start in rows(ledger, ServerStart)}
+    assert found[lost.start_id] == ("failed", "The Hub ended while this server was starting.")
+    assert found[left.start_id] == ("stopped", "It ended while the Hub was not running.")
+    assert found[alive.start_id][0] == "starting"
+    assert ledger.settle({alive.start_id}) == 0
+
+
+def test_a_young_start_is_left_alone(ledger: Ledger) -> None:
+    ledger.open(asked(GOOD))
+    assert ledger.settle(set()) == 0
+    assert rows(ledger, ServerStart)[0].outcome == "starting"
+
+
+def test_an_outcome_that_could_not_be_written_is_written_later(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = asked(GOOD)
+    ledger.open(one)
+    with monkeypatch.context() as patch:
+
+        def away(_outcome: Outcome) -> bool:
+            raise Unavailable("The database does not answer.")
+
+        patch.setattr(ledger, "_write", away)
+        ledger.close(Outcome(one.start_id, "ready"))
+    assert rows(ledger, ServerStart)[0].outcome == "starting"
+    ledger.settle({one.start_id})
+    assert rows(ledger, ServerStart)[0].outcome == "ready"
+
+
+def test_a_cancellation_that_overtakes_its_start_is_written_when_the_start_is_there(ledger: Ledger) -> None:
+    one = asked(GOOD)
+    ledger.close(Outcome(one.start_id, "cancelled", "Cancelled by you.", "ana"))
+    ledger.open(one)
+    ledger.settle({one.start_id})
+    assert rows(ledger, ServerStart)[0].outcome == "cancelled"
+
+
+def test_the_usual_time_is_the_median_of_the_last_starts(ledger: Ledger) -> None:
+    assert ledger.typical_seconds("standard") is None
+    for seconds in (2, 3, 30):
+        one = asked(GOOD)
+        ledger.open(one)
+        with ledger.database.write() as session:
+            start = session.get(ServerStart, one.start_id)
+            assert start is not None
+            start.ready_at = start.asked_at + timedelta(seconds=seconds)
+    assert ledger.typical_seconds("standard") == 3
+    assert ledger.typical_seconds("quick-look") is None
+
+
+def test_a_database_that_is_held_makes_the_decision_wait_and_not_fail(ledger: Ledger) -> None:
+    decided = threading.Event()
+
+    def decide() -> None:
+        ledger.open(asked(GOOD))
+        decided.set()
+
+    with ledger.database.write() as session:
+        session.execute(text("SELECT 1"))
+        thread = threading.Thread(target=decide)
+        thread.start()
+        assert not decided.wait(0.2)
+    assert decided.wait(10)
+    thread.join()
+
+
+def test_one_process_has_one_ledger_for_a_database(tmp_path: Path) -> None:
+    settings = HubExt(state_dir=str(tmp_path))
+    assert Ledger.shared(settings) is Ledger.shared(HubExt(state_dir=str(tmp_path)))
+    Ledger.shared(settings).database.dispose()
