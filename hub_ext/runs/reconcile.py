@@ -25,7 +25,7 @@ from hub_ext.store import Store
 _LEASE = 5.0  # seconds; a process of another machine waits so long at most
 _BUSY = 0.05  # seconds between two looks while anything is active
 _IDLE = 1.0
-_SWEEP_EVERY = 300.0
+_SWEEP_EVERY = 60.0
 _UNHEALTHY = 10.0  # seconds without a look that worked
 _CANCEL_ALL = 20.0
 

@@ -23,7 +23,7 @@ from hub_ext.runs.ending import Verdict, judge
 from hub_ext.runs.launching import launch_of
 from hub_ext.runs.queue import next_queued
 from hub_ext.runs.results import Results, collect
-from hub_ext.runs.states import ACTIVE, RECONCILER, announce, move
+from hub_ext.runs.states import ACTIVE, ENDED, RECONCILER, announce, move
 from hub_ext.runs.vault import Vault
 from hub_ext.runtimes.base import Alive, Ended, Runtime
 from hub_ext.settings import HubExt
@@ -130,11 +130,12 @@ class Rounds:
         with self._database.read() as session:
             needed = set(session.scalars(select(Run.id).where(Run.state.in_(["queued", *ACTIVE]))))
             launches = set(session.scalars(select(Run.launch_id).where(Run.state.in_(ACTIVE))))
+            ended = set(session.scalars(select(Run.id).where(Run.id.in_(self._vault.kept()), Run.state.in_(ENDED))))
         for launch_id in self._runtime.launches():
             if launch_id not in launches and isinstance(self._runtime.observe(launch_id), Ended):
                 self._runtime.end(launch_id, None)
                 self._runtime.remove(launch_id)
-        self._vault.sweep(needed)
+        self._vault.sweep(needed, ended)
 
     def look(self, *, start: bool = True) -> bool:
         """Look once.

@@ -64,18 +64,24 @@ class Vault:
         """Forget the values of a run."""
         (self._folder / run_id).unlink(missing_ok=True)
 
-    def sweep(self, needed: Collection[str]) -> int:
+    def kept(self) -> list[str]:
+        """Return the ids of the runs that values are kept of."""
+        return [path.name for path in self._folder.iterdir()] if self._folder.is_dir() else []
+
+    def sweep(self, needed: Collection[str], ended: Collection[str] = ()) -> int:
         """Delete what no run needs any more; return how many.
 
         Args:
             needed: Ids of all runs that have not ended.
+            ended: Ids of runs that have; their values go however young they are.
         """
         if not self._folder.is_dir():
             return 0
         gone = 0
         for path in self._folder.iterdir():
             with contextlib.suppress(FileNotFoundError):
-                if path.name not in needed and time.time() - path.stat().st_mtime > _YOUNG:
+                young = path.name not in ended and time.time() - path.stat().st_mtime <= _YOUNG
+                if path.name not in needed and not young:
                     path.unlink()
                     gone += 1
         return gone
