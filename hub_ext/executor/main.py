@@ -129,7 +129,13 @@ def run(root: Path, go: int) -> int:
     return 0
 
 
+class KernelNotStarted(Exception):
+    """The kernel's command cannot be executed; its text is for people."""
+
+
 def _what_failed(error: Exception) -> str:
+    if isinstance(error, KernelNotStarted):
+        return str(error)
     if isinstance(error, OSError) and error.errno in FULL:
         return "there was no space left on the disk"
     return f"the executor failed ({type(error).__name__}); its log says more"
@@ -152,7 +158,13 @@ class _Run:
         adopt_orphans()
         control = Control(spec)
         control.listen()
-        kernel = Kernel(folder, spec, secrets)
+        try:
+            kernel = Kernel(folder, spec, secrets)
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            msg = f"the kernel could not be started: {error.strerror}"
+            raise KernelNotStarted(msg) from error
         control.watch(kernel)
         self._execution = Execution(folder, spec, kernel, control, events, masker)
         self._exporter: _Later | None = None

@@ -29,6 +29,13 @@ def inherited() -> dict[str, str]:
     return {"LANG": "C.UTF-8"} | {name: os.environ[name] for name in _KEPT if name in os.environ}
 
 
+class _Outliving(subprocess.Popen[bytes]):
+    """A child process that goes on when this one ends, so that leaving it behind is no mistake to warn of."""
+
+    def __del__(self) -> None:  # what the base does here is warn
+        return
+
+
 class LocalStarted:
     """An executor that waits for the word to go.
 
@@ -92,7 +99,7 @@ class LocalRuntime:
         command = [sys.executable, "-P", "-m", "hub_ext.executor", str(folder.root), "--go", str(reader)]
         try:
             with folder.log.open("ab") as log:
-                child = subprocess.Popen(  # noqa: S603  # the command is ours
+                child = _Outliving(
                     command,
                     cwd=folder.root,
                     env=inherited() | {"HOME": str(folder.root), MARKER: launch.id},
@@ -164,7 +171,7 @@ class LocalRuntime:
         if self.fonts is None or list(self.fonts.glob("fontlist-*.json")):
             return
         self.fonts.mkdir(parents=True, exist_ok=True)
-        self._preparing = subprocess.Popen(
+        self._preparing = _Outliving(
             [sys.executable, "-P", "-c", "import os; os.nice(19); import matplotlib.font_manager"],
             env=inherited() | {"HOME": str(self.fonts), "MPLCONFIGDIR": str(self.fonts)},
             stdin=subprocess.DEVNULL,
