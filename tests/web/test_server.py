@@ -19,12 +19,13 @@ HEAVY = [
     "nbclient",
     "nbconvert",
     "IPython",
+    "ipykernel",
     "pandas",
     "numpy",
-    "pytest",
     "matplotlib",
     "apispec",
-    "ipykernel",
+    "pytest",
+    "lark",
 ]
 
 

@@ -17,7 +17,8 @@ from hub_ext.web.api.operation import Answer, ApiHandler, operation
 from hub_ext.web.context import Context
 
 _PATIENCE = 3.0  # seconds that a part gets to answer
-_FRESH = 1.0  # seconds that an answer is good for: who asks often costs nothing
+# Seconds that an answer is good for: who asks often costs nothing, and who waits for a start waits no longer for it.
+_FRESH = {"ok": 1.0, "unavailable": 0.05}
 _PROBE = "health/probe"
 
 
@@ -49,17 +50,17 @@ class Checkup:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._lock = asyncio.Lock()
-        self._at = float("-inf")
+        self._until = float("-inf")
         self._found: models.ServiceHealth | None = None
 
     async def result(self) -> models.ServiceHealth:
         """Return how all parts are."""
         async with self._lock:
-            if self._found is None or time.monotonic() - self._at > _FRESH:
+            if self._found is None or time.monotonic() > self._until:
                 parts = await asyncio.gather(*(self._ask(name, ask) for name, ask in _PARTS.items()))
                 status = "ok" if all(part.ok for part in parts) else "unavailable"
                 self._found = models.ServiceHealth(status=status, version=__version__, parts=list(parts))
-                self._at = time.monotonic()
+                self._until = time.monotonic() + _FRESH[status]
             return self._found
 
     async def _ask(self, name: str, ask: Callable[[Context], None]) -> models.Part:
