@@ -26,13 +26,13 @@ metadata: {name: kinds, version: 1, title: "All <kinds>", owner: somebody}
 spec:
   description: One option of each kind.
   access: {groups: [analysts]}
-  image: notebooks/standard
+  image: notebooks/a
   resources: {cpu: {request: 0.5, limit: 1}, memory: {request: 1Gi, limit: 2Gi}}
   options:
     memory: {title: Memory, type: quantity, minimum: 1Gi, maximum: 8Gi, default: 2Gi, sets: resources.memory.limit}
     share: {title: Share, type: number, minimum: 0.5, maximum: 2, default: 1, sets: resources.cpu.limit}
     idle: {title: Idle, type: integer, minimum: 15, maximum: 240, default: 60, sets: lifetime.idle}
-    picture: {title: Image, type: string, choices: [notebooks/standard, notebooks/geo], default: notebooks/standard, sets: image}
+    picture: {title: Image, type: string, choices: [notebooks/a, notebooks/geo], default: notebooks/a, sets: image}
 """
 
 
@@ -113,8 +113,7 @@ texts = st.text(max_size=30)
 def test_any_form_is_a_start_of_three_keys_or_refused(data: dict[str, list[str]]) -> None:
     try:
         start = parse(data, CATALOG)
-    except InvalidInput as error:
-        assert error.problems
+    except InvalidInput:
         return
     assert set(start) <= {"profile", "version", "options"}
     decide(Request("ana", "server", start["profile"], start.get("version"), start["options"]), _facts())
