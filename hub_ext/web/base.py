@@ -122,6 +122,21 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
         self.person = Person(self.person.name, groups, roles, self.person.may_administer)
         return self.person
 
+    async def still_signed_in(self) -> Person:
+        """Return who asks, found out anew: for a response that takes long.
+
+        Raises:
+            NotSignedIn: If her session or token has ended meanwhile.
+            Forbidden: If it may not reach this service any more.
+            Unavailable: If the Hub does not answer.
+        """
+        self.__dict__.pop("_cached_hub_user", None)  # the Hub's library asks once a request
+        person = await self.identify()
+        if person is None:
+            raise NotSignedIn("Your session has ended.", hint="Sign in again.")
+        self.person = person
+        return person
+
     def get_current_user(self) -> Any:
         """Return nobody: who asks is found out in `prepare`, without blocking."""
         return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tornado.iostream import StreamClosedError
 
-from hub_ext.errors import HubExtError
+from hub_ext.errors import HubExtError, Unavailable
 
 if TYPE_CHECKING:
     from hub_ext.web.base import BaseHandler
@@ -99,7 +99,8 @@ async def _pump(
         while True:
             done, _ = await asyncio.wait({coming}, timeout=KEEP_ALIVE)
             if time.monotonic() - checked >= CHECK_AGAIN:
-                await still_allowed()
+                with contextlib.suppress(Unavailable):  # a Hub that is away takes no right from anybody
+                    await still_allowed()
                 checked = time.monotonic()
             if not done:
                 handler.write(": still here\n\n")

@@ -176,3 +176,10 @@ def test_the_media_type_must_be_one_that_is_taken() -> None:
         parsing.require(request(kind="text/plain", body=b"{}"), "application/json")
     with pytest.raises(Unsupported, match="nothing"):
         parsing.require(request(body=b"{}"), "application/json")
+
+
+def test_a_compressed_body_is_not_taken() -> None:
+    sent = request(kind="application/json", body=b"x")
+    sent.headers["Content-Encoding"] = "gzip"
+    with pytest.raises(Unsupported, match="Content-Encoding"):
+        parsing.require(sent, "application/json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hub_ext.errors import InvalidInput
 from hub_ext.people import Person
 from hub_ext.web import stream
-from hub_ext.web.api import models
+from hub_ext.web.api import asked
 from hub_ext.web.api.operation import Answer, ApiHandler, operation
 from hub_ext.web.context import Context
 from hub_ext.web.errors import Malformed
@@ -64,7 +64,7 @@ def check_run(context: Context, person: Person, run_id: str) -> None:
 class _Following(ApiHandler):
     """Base of the streams."""
 
-    def cursor(self, query: models.FollowQuery) -> str | None:
+    def cursor(self, query: asked.FollowQuery) -> str | None:
         """Return where the stream goes on; the header, which browsers send by themselves, counts first.
 
         Raises:
@@ -79,13 +79,13 @@ class _Following(ApiHandler):
 class Events(_Following):
     """`events`."""
 
-    @operation("Hear of changes", _STREAM, query=models.EventsQuery, headers=_LAST, problems=(404,))
-    async def get(self, query: models.EventsQuery) -> None:
+    @operation("Hear of changes", _STREAM, query=asked.EventsQuery, headers=_LAST, problems=(404,))
+    async def get(self, query: asked.EventsQuery) -> None:
         """Hear of changes."""
         topics = await self.call(allowed_topics, self.context, self.person, query.topics)
 
         async def still_allowed() -> None:
-            person = await self.refreshed()
+            person = await self.still_signed_in()
             await self.call(allowed_topics, self.context, person, query.topics)
 
         await stream.send(self, self.context.live.changes(topics, self.cursor(query)), still_allowed)
@@ -94,13 +94,13 @@ class Events(_Following):
 class RunEvents(_Following):
     """`runs/{run_id}/events`."""
 
-    @operation("Follow a run", _STREAM, query=models.FollowQuery, headers=_LAST)
-    async def get(self, run_id: str, query: models.FollowQuery) -> None:
+    @operation("Follow a run", _STREAM, query=asked.FollowQuery, headers=_LAST)
+    async def get(self, run_id: str, query: asked.FollowQuery) -> None:
         """Follow a run."""
         await self.call(check_run, self.context, self.person, run_id)
 
         async def still_allowed() -> None:
-            person = await self.refreshed()
+            person = await self.still_signed_in()
             await self.call(check_run, self.context, person, run_id)
 
         await stream.send(self, self.context.live.follow(run_id, self.cursor(query)), still_allowed)

@@ -1,121 +1,22 @@
-"""The shapes of the API: what is taken and what is given. `openapi.json` is made from them."""
+"""What the API gives, and what lists are asked with. `openapi.json` is made from these shapes and from `asked.py`."""
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
-
-from hub_ext.sharing.fields import LONGEST_DESCRIPTION, LONGEST_TITLE, MOST_GROUPS, MOST_TAGS
-from hub_ext.sharing.publishing import LONGEST_MESSAGE
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 Item = TypeVar("Item")
 State = Literal["queued", "starting", "running", "succeeded", "failed", "cancelled", "lost"]
+Limit = Annotated[int, Field(ge=1, le=100)]
+Cursor = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 
 
 class Taken(BaseModel):
     """Base of what is taken: nothing that is not known is passed over."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Given(BaseModel):
-    """Base of what is given."""
-
-    model_config = ConfigDict(frozen=True)
-
-
-# -- what is taken -----------------------------------------------------------------------------------------------------
-
-
-def _notebook_bytes(value: object) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, str):
-        return value.encode()
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    msg = "must be a notebook: its JSON as an object or as text, or its file in a multipart form"
-    raise ValueError(msg)
-
-
-Notebook = Annotated[
-    bytes,
-    BeforeValidator(_notebook_bytes),
-    WithJsonSchema(
-        {
-            "description": "The notebook: its JSON as an object or as text; in a form, its file.",
-            "oneOf": [{"type": "object"}, {"type": "string", "contentMediaType": "application/x-ipynb+json"}],
-        }
-    ),
-]
-Limit = Annotated[int, Field(ge=1, le=100)]
-Cursor = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
-
-# The limits are said here and checked in `hub_ext/sharing`, whose words are better than a model's.
-Name = Annotated[str, Field(json_schema_extra={"pattern": "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"})]
-Title = Annotated[str, Field(json_schema_extra={"maxLength": LONGEST_TITLE})]
-Text = Annotated[str, Field(json_schema_extra={"maxLength": LONGEST_DESCRIPTION})]
-Message = Annotated[str, Field(json_schema_extra={"maxLength": LONGEST_MESSAGE})]
-Tags = Annotated[list[str], Field(description=f"At most {MOST_TAGS} that differ.")]
-Groups = Annotated[list[str], Field(description=f"At most {MOST_GROUPS} that differ.")]
-
-
-class Draft(Taken):
-    """A notebook to publish. What is left out stays as it is, or comes from the notebook."""
-
-    name: Name
-    notebook: Notebook
-    profile: str | None = None
-    visibility: Literal["private", "groups", "everyone"] | None = None
-    groups: Groups | None = None
-    title: Title | None = None
-    description: Text | None = None
-    tags: Tags | None = None
-    message: Message = ""
-    owner: str | None = None
-
-
-class Upload(Taken):
-    """A notebook to look at."""
-
-    notebook: Notebook
-
-
-class WorkflowChange(Taken):
-    """What shall be different about a workflow; what is left out stays as it is."""
-
-    title: Title | None = None
-    description: Text | None = None
-    tags: Tags | None = None
-    visibility: Literal["private", "groups", "everyone"] | None = None
-    groups: Groups | None = None
-
-
-class RunOrder(Taken):
-    """What to run."""
-
-    parameters: dict[str, Any] = Field(
-        default_factory=dict, description="Values by name, as the version's schema says."
-    )
-    version: int | None = Field(default=None, ge=1, le=2**31 - 1, description="Left out: the newest.")
-    profile: str | None = Field(default=None, description="Another profile than the version's.")
-    options: dict[str, Any] = Field(default_factory=dict, description="Options of the profile.")
-    again_of: str | None = Field(default=None, description="The run that this one repeats.")
-
-
-class WorkflowQuery(Taken):
-    """Which workflows."""
-
-    q: str = Field(default="", description="Words that title, name, owner, tags or description hold.")
-    tag: str | None = None
-    owner: str | None = None
-    favourite: bool = Field(default=False, description="Only the caller's favourites.")
-    sort: Literal["updated", "used", "title"] = "updated"
-    limit: Limit = 30
-    cursor: Cursor | None = None
 
 
 class PageQuery(Taken):
@@ -125,46 +26,10 @@ class PageQuery(Taken):
     cursor: Cursor | None = None
 
 
-class RunQuery(PageQuery):
-    """Which runs of the caller."""
+class Given(BaseModel):
+    """Base of what is given."""
 
-    state: State | None = None
-
-
-class NotebookQuery(Taken):
-    """How a notebook is given."""
-
-    format: Literal["ipynb", "html"] = Field(default="ipynb", description="The file, or a page that shows it.")
-
-
-class FollowQuery(Taken):
-    """From where a stream goes on."""
-
-    cursor: Cursor | None = Field(default=None, description="Id of the last event seen, as `Last-Event-ID`.")
-
-
-class EventsQuery(FollowQuery):
-    """What to hear of."""
-
-    topics: str = Field(
-        default="runs,workflows",
-        max_length=2000,
-        description="Names with commas between: `runs` (the caller's), `workflows`, `run:<id>`.",
-    )
-
-
-class AuditQuery(PageQuery):
-    """Which acts."""
-
-    actor: str | None = Field(default=None, max_length=255)
-    action: str | None = Field(default=None, max_length=64, description="`run.create`, or `run` for all about runs.")
-    object: str | None = Field(default=None, max_length=440, description="`type:id`, or `type`.")
-    outcome: Literal["allowed", "denied", "failed"] | None = None
-    since: AwareDatetime | None = Field(default=None, description="RFC 3339, with its zone.")
-    until: AwareDatetime | None = Field(default=None, description="RFC 3339, with its zone.")
-
-
-# -- what is given -----------------------------------------------------------------------------------------------------
+    model_config = ConfigDict(frozen=True)
 
 
 class Fault(Given):
@@ -436,6 +301,17 @@ class Act(Given):
     outcome: str
     detail: dict[str, Any]
     digest: str | None
+
+
+class AuditQuery(PageQuery):
+    """Which acts."""
+
+    actor: str | None = Field(default=None, max_length=255)
+    action: str | None = Field(default=None, max_length=64, description="`run.create`, or `run` for all about runs.")
+    object: str | None = Field(default=None, max_length=440, description="`type:id`, or `type`.")
+    outcome: Literal["allowed", "denied", "failed"] | None = None
+    since: AwareDatetime | None = Field(default=None, description="RFC 3339, with its zone.")
+    until: AwareDatetime | None = Field(default=None, description="RFC 3339, with its zone.")
 
 
 class ActList(Page[Act]):

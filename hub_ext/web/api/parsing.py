@@ -120,18 +120,22 @@ def require(request: HTTPServerRequest, *accepted: str) -> str:
     """Return the media type of a request's body.
 
     Raises:
-        Unsupported: If it is none of those accepted; an empty body without a type passes as the first.
+        Unsupported: If it is none of those accepted, or compressed; an empty body without a type passes as the first.
     """
+    coding = str(request.headers.get("Content-Encoding", "identity"))
+    if coding.lower() != "identity":
+        raise _unsupported("Content-Encoding", "left out: bodies are taken as they are", coding)
     found = media_type(request)
     if found in accepted:
         return found
     if not found and not request.body:
         return accepted[0]
-    known = " or ".join(accepted)
-    raise Unsupported(
-        f"Content-Type: must be {known}, not {found[:80] or 'nothing'}.",
-        problems=[Problem("Content-Type", f"must be {known}")],
-    )
+    raise _unsupported("Content-Type", " or ".join(accepted), found)
+
+
+def _unsupported(header: str, right: str, sent: str) -> Unsupported:
+    detail = f"{header}: must be {right}, not {sent[:80] or 'nothing'}."
+    return Unsupported(detail, problems=[Problem(header, f"must be {right}")])
 
 
 def validated(model: type[Model], content: object, *, strict: bool) -> Model:

@@ -11,7 +11,7 @@ from hub_ext.db import tables
 from hub_ext.people import Person
 from hub_ext.runs.service import Claim, Order
 from hub_ext.sharing.workflows import find
-from hub_ext.web.api import models
+from hub_ext.web.api import asked, models
 from hub_ext.web.api.operation import Answer, ApiHandler, Body, operation
 from hub_ext.web.api.workflows import HERE
 from hub_ext.web.base import BaseHandler
@@ -45,7 +45,7 @@ def claim_of(handler: BaseHandler) -> Claim | None:
 
 
 def order_run(
-    context: Context, person: Person, address: Address, order: models.RunOrder, claim: Claim | None
+    context: Context, person: Person, address: Address, order: asked.RunOrder, claim: Claim | None
 ) -> models.Run:
     """Run a workflow.
 
@@ -81,7 +81,7 @@ def get_run(context: Context, person: Person, run_id: str) -> models.Run:
 
 
 def list_runs(
-    context: Context, person: Person, query: models.RunQuery, address: Address | None = None
+    context: Context, person: Person, query: asked.RunQuery, address: Address | None = None
 ) -> models.RunList:
     """Return the caller's runs, the newest first.
 
@@ -163,21 +163,21 @@ class WorkflowRuns(ApiHandler):
     @operation(
         "List the caller's runs of a workflow",
         {200: Answer("Her runs, the newest first", models.RunList)},
-        query=models.RunQuery,
+        query=asked.RunQuery,
     )
-    async def get(self, owner: str, name: str, query: models.RunQuery) -> None:
+    async def get(self, owner: str, name: str, query: asked.RunQuery) -> None:
         """List runs."""
         self.answer(await self.call(list_runs, self.context, self.person, query, (owner, name)))
 
     @operation(
         "Run a workflow",
         {201: Answer("The run was ordered", models.Run, headers=HERE)},
-        body=Body(models.RunOrder, optional=True),
+        body=Body(asked.RunOrder, optional=True),
         headers=_KEYED,
         problems=(403, 409, 507),
         description="For the caller, under a profile that the caller may use.",
     )
-    async def post(self, owner: str, name: str, body: models.RunOrder) -> None:
+    async def post(self, owner: str, name: str, body: asked.RunOrder) -> None:
         """Run a workflow."""
         person, claim = await self.refreshed(), claim_of(self)
         made = await self.call(order_run, self.context, person, (owner, name), body, claim)
@@ -191,9 +191,9 @@ class Runs(ApiHandler):
     @operation(
         "List the caller's runs",
         {200: Answer("Her runs, the newest first", models.RunList)},
-        query=models.RunQuery,
+        query=asked.RunQuery,
     )
-    async def get(self, query: models.RunQuery) -> None:
+    async def get(self, query: asked.RunQuery) -> None:
         """List runs."""
         self.answer(await self.call(list_runs, self.context, self.person, query))
 

@@ -16,7 +16,7 @@ from hub_ext.sharing.fields import Fields
 from hub_ext.sharing.health import Health, health
 from hub_ext.sharing.listing import Query, Summary, listing
 from hub_ext.web import content, notebook_pages
-from hub_ext.web.api import models
+from hub_ext.web.api import asked, models
 from hub_ext.web.api.operation import Answer, ApiHandler, Body, operation
 from hub_ext.web.base import TakesNotebook
 from hub_ext.web.context import Context
@@ -24,7 +24,7 @@ from hub_ext.web.context import Context
 HERE = {"Location": "Where it is."}
 
 
-def list_workflows(context: Context, person: Person, query: models.WorkflowQuery) -> models.WorkflowList:
+def list_workflows(context: Context, person: Person, query: asked.WorkflowQuery) -> models.WorkflowList:
     """Return workflows that a person may see.
 
     Args:
@@ -113,7 +113,7 @@ def _workflow(session: Session, person: Person, workflow: tables.Workflow) -> mo
     )
 
 
-def publish(context: Context, person: Person, draft: models.Draft) -> models.Published:
+def publish(context: Context, person: Person, draft: asked.Draft) -> models.Published:
     """Publish a notebook.
 
     Args:
@@ -132,7 +132,7 @@ def publish(context: Context, person: Person, draft: models.Draft) -> models.Pub
     )
 
 
-def inspect(context: Context, person: Person, upload: models.Upload) -> models.Inspection:
+def inspect(context: Context, person: Person, upload: asked.Upload) -> models.Inspection:
     """Say what a notebook would be as a workflow.
 
     Args:
@@ -157,7 +157,7 @@ def inspect(context: Context, person: Person, upload: models.Upload) -> models.I
     )
 
 
-def change(context: Context, person: Person, owner: str, name: str, wanted: models.WorkflowChange) -> models.Workflow:
+def change(context: Context, person: Person, owner: str, name: str, wanted: asked.WorkflowChange) -> models.Workflow:
     """Change what is said about a workflow.
 
     Args:
@@ -277,9 +277,9 @@ class Workflows(TakesNotebook, ApiHandler):
     @operation(
         "List workflows",
         {200: Answer("Workflows that the caller may see", models.WorkflowList)},
-        query=models.WorkflowQuery,
+        query=asked.WorkflowQuery,
     )
-    async def get(self, query: models.WorkflowQuery) -> None:
+    async def get(self, query: asked.WorkflowQuery) -> None:
         """List workflows."""
         self.answer(await self.call(list_workflows, self.context, self.person, query))
 
@@ -289,11 +289,11 @@ class Workflows(TakesNotebook, ApiHandler):
             201: Answer("A new version was made", models.Published, headers=HERE),
             200: Answer("The workflow has this notebook already", models.Published, headers=HERE),
         },
-        body=Body(models.Draft, files=("notebook",)),
+        body=Body(asked.Draft, files=("notebook",)),
         problems=(403, 409, 507),
         description="A name that the owner has already gets its next version.",
     )
-    async def post(self, body: models.Draft) -> None:
+    async def post(self, body: asked.Draft) -> None:
         """Publish a notebook."""
         made = await self.call(publish, self.context, await self.refreshed(), body)
         where = self.link(f"api/v1/workflows/{quote(made.owner, safe='')}/{made.name}")
@@ -306,9 +306,9 @@ class Inspect(TakesNotebook, ApiHandler):
     @operation(
         "Look at a notebook",
         {200: Answer("What it would be as a workflow; nothing was stored", models.Inspection)},
-        body=Body(models.Upload, files=("notebook",)),
+        body=Body(asked.Upload, files=("notebook",)),
     )
-    async def post(self, body: models.Upload) -> None:
+    async def post(self, body: asked.Upload) -> None:
         """Look at a notebook."""
         self.answer(await self.call(inspect, self.context, self.person, body))
 
@@ -324,11 +324,11 @@ class OneWorkflow(ApiHandler):
     @operation(
         "Change a workflow",
         {200: Answer("The workflow as it is now", models.Workflow)},
-        body=Body(models.WorkflowChange),
+        body=Body(asked.WorkflowChange),
         problems=(403,),
         description="Its versions never change.",
     )
-    async def patch(self, owner: str, name: str, body: models.WorkflowChange) -> None:
+    async def patch(self, owner: str, name: str, body: asked.WorkflowChange) -> None:
         """Change a workflow."""
         self.answer(await self.call(change, self.context, await self.refreshed(), owner, name, body))
 
@@ -361,9 +361,9 @@ class VersionNotebook(ApiHandler):
     @operation(
         "Get the notebook of a version",
         {200: Answer("The notebook, or the page that shows it", media=("application/x-ipynb+json", "text/html"))},
-        query=models.NotebookQuery,
+        query=asked.NotebookQuery,
     )
-    async def get(self, owner: str, name: str, number: str, query: models.NotebookQuery) -> None:
+    async def get(self, owner: str, name: str, number: str, query: asked.NotebookQuery) -> None:
         """Get the notebook."""
         file = await self.call(notebook_file, self.context, self.person, (owner, name), int(number))
         if query.format == "html":
