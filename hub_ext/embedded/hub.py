@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ssl
+from typing import Any
 
 from jupyterhub.app import JupyterHub
 from jupyterhub.services.service import Service
+from tornado.ioloop import PeriodicCallback
 from traitlets import Unicode
 
 from hub_ext.embedded.cookies import RenamingApplication
+
+_LOOK_EVERY = 1000  # milliseconds; JupyterHub looks after a managed service every half minute, which cannot be set
 
 
 class EmbeddedHub(JupyterHub):
@@ -17,6 +21,10 @@ class EmbeddedHub(JupyterHub):
     name = "jupyterhub"
 
     cookie_suffix = Unicode(help="What is appended to the name of each cookie.").tag(config=True)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._watches: list[PeriodicCallback] = []
 
     def init_tornado_application(self) -> None:
         """Make the web application."""
@@ -31,7 +39,17 @@ class EmbeddedHub(JupyterHub):
         if not service.managed:
             return bool(await super().start_service(service_name, service, ssl_context))
         await service.start()
+        # The service makes itself a new spawner at each start.
+        watch = PeriodicCallback(lambda: service.spawner.poll_and_notify(), _LOOK_EVERY)
+        watch.start()
+        self._watches.append(watch)
         return True
+
+    async def cleanup(self) -> None:
+        """Stop servers and services; nobody is to start them again."""
+        for watch in self._watches:
+            watch.stop()
+        await super().cleanup()
 
 
 main = EmbeddedHub.launch_instance
