@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import psutil
+
 from benchmarks.harness import Platform, hub_ext, pss, show, stock
 
 _PARTS = {
@@ -19,7 +21,10 @@ _PARTS = {
 def _by_part(platform: Platform) -> dict[str, float]:
     found: dict[str, float] = {}
     for process in platform.tree():
-        line = " ".join(process.cmdline())
+        try:
+            line = " ".join(process.cmdline())
+        except psutil.Error:
+            continue  # it has ended meanwhile
         part = next((name for name, words in _PARTS.items() if any(word in line for word in words)), "other")
         found[part] = round(found.get(part, 0) + pss(process) / 2**20, 1)
     return found | {"all": round(sum(found.values()), 1)}
