@@ -502,6 +502,20 @@ def test_50_mb_get_an_answer_and_not_a_reset(client: httpx.Client, *, chunked: b
     assert re.search(r"\d+ MiB", found["detail"])
 
 
+def test_a_hub_that_does_not_answer_is_told_as_such(platform: Any) -> None:
+    hub = platform.hub()
+    hub.suspend()
+    try:
+        headers = {"Authorization": f"token never-seen-{time.time_ns()}"}
+        answer = httpx.get(f"{platform.url}{API}/runs", headers=headers, timeout=60, trust_env=False)
+        health = httpx.get(f"{platform.url}{API}/health", timeout=60, trust_env=False)
+    finally:
+        hub.resume()
+    assert "Hub" in problem(answer, 503)["detail"]
+    assert int(answer.headers["retry-after"]) > 0
+    assert health.status_code == 200  # the service itself works
+
+
 # -- browsers ----------------------------------------------------------------------------------------------------------
 
 
