@@ -78,8 +78,10 @@ class Platform:
         self.url = f"http://127.0.0.1:{port}"
         self.stop = threading.Event()
         self.signals = 0
+        self.welcomed = False
         self.hub: subprocess.Popen[bytes] | None = None
         self.environ: dict[str, str] = {}
+        self.logged: dict[str, int] = {}  # how large each log was when the Hub was started
 
     def run(self) -> int:
         """Start, stay, stop; return the exit code.
@@ -157,6 +159,7 @@ class Platform:
     # The Hub.
 
     def _start_hub(self) -> None:
+        self.logged = {log.name: log.stat().st_size for log in self._logs() if log.exists()}
         config = Path(__file__).with_name("jupyterhub_config.py")
         command = [sys.executable, "-P", "-m", "hub_ext.embedded.hub", "-f", str(config)]
         with (self.state.logs / "hub.log").open("ab") as log:
@@ -182,13 +185,10 @@ class Platform:
         """
         service = f"/services/{self.settings.service_name}/api/v1/health"
         self._wait_for("Hub", lambda: _answers(f"{self.url}/hub/health"))
-        try:
-            self._wait_for("sharing service", lambda: _answers(f"{self.url}{service}"), 15)
-        except Unavailable as error:
-            say(f"DEVELOPMENT: {error}")
+        self._wait_for("sharing service", lambda: _answers(f"{self.url}{service}"))
 
-    def _wait_for(self, what: str, ready: Callable[[], bool], within: float = _UP_WITHIN) -> None:
-        until, told = time.monotonic() + within, time.monotonic() + 3
+    def _wait_for(self, what: str, ready: Callable[[], bool]) -> None:
+        until, told = time.monotonic() + _UP_WITHIN, time.monotonic() + 3
         while not self.stop.is_set() and not ready():
             if self.hub is None or self.hub.poll() is not None:
                 raise Unavailable(self._why_not(f"The Hub ended while the {what} was starting"), hint=self._where())
@@ -200,14 +200,18 @@ class Platform:
             self.stop.wait(0.05)
 
     def _why_not(self, sentence: str) -> str:
-        words = [last_words(self.state.logs / name) for name in ("hub.log", "service.log")]
+        words = [last_words(log, since=self.logged.get(log.name, 0)) for log in self._logs()]
         said = next((one for one in words if one), "")
         return f"{sentence}. It said: {said}" if said else f"{sentence}."
+
+    def _logs(self) -> list[Path]:
+        return [self.state.logs / name for name in ("hub.log", "service.log", "proxy.log")]
 
     def _where(self) -> str:
         return f"The logs are in {self.state.logs}."
 
     def _welcome(self, made: str | None) -> None:
+        self.welcomed = True
         say(f"\nhub-ext is running at {self.url}")
         say(f"  State folder  {self.state.path}")
         if made:
@@ -254,7 +258,8 @@ class Platform:
             self._end_hub(psutil.Process(hub.pid))
         self._end_leftovers()
         self._cancel_runs()
-        say("Stopped.")
+        if self.welcomed:
+            say("Stopped.")
 
     def _end_hub(self, process: psutil.Process) -> None:
         heard = self.signals

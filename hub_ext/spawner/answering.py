@@ -8,7 +8,13 @@ from pathlib import Path
 
 _TAIL = 16 * 1024
 _SECRET = re.compile(r"[0-9a-fA-F]{32,}")
-_TELLING = re.compile(r"^\[C |Error|Exception|No module named|error:|Permission denied|No space left")
+# The best first, and whether the last or the first such line tells more: an exception, a message of high severity,
+# anything else that sounds like an error.
+_TELLING = (
+    (re.compile(r"^[\w.]*(Error|Exception)\b"), -1),
+    (re.compile(r"^\[[CE] "), 0),
+    (re.compile(r"Error|error:|Exception|No module named|Permission denied|No space left"), -1),
+)
 
 
 async def answers(port: int, path: str, within: float = 5.0) -> bool:
@@ -37,22 +43,24 @@ async def _ask(port: int, path: str) -> bool:
         writer.close()
 
 
-def last_words(log: Path, secrets: tuple[str, ...] = ()) -> str:
+def last_words(log: Path, secrets: tuple[str, ...] = (), *, since: int | None = None) -> str:
     """Return the line of a log that tells best why a process ended, without secrets.
 
     Args:
         log: The log.
         secrets: What must not be shown.
+        since: Look only at what was written after so many bytes, and only for a line that tells of an error.
     """
     try:
         with log.open("rb") as stream:
-            stream.seek(max(0, log.stat().st_size - _TAIL))
+            stream.seek(max(since or 0, log.stat().st_size - _TAIL))
             text = stream.read().decode("utf-8", "replace")
     except OSError:
         return ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if _TELLING.search(line)]
-    line = (telling or lines or [""])[-1][:300]
+    found = ([line for line in lines if pattern.search(line)][which:][:1] for pattern, which in _TELLING)
+    telling = next(filter(None, found), lines[-1:] if since is None else [])
+    line = (telling or [""])[0][:300]
     for secret in filter(None, secrets):
         line = line.replace(secret, "•••")
     return _SECRET.sub("•••", line)

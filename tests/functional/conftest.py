@@ -63,7 +63,7 @@ class Platform:
         return clean_environment() | {
             "HUB_EXT_PORT": str(self.port),
             "HUB_EXT_STATE": str(self.state),
-            "HUB_EXT_PASSWORD": self.password,
+            **({"HUB_EXT_PASSWORD": self.password} if self.password else {}),
             **self.settings,
         }
 
@@ -188,3 +188,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     roles = json.dumps({"clara": ["curator"], "rene": ["reviewer"], "aude": ["auditor"]})
     with running(folder / "state", HUB_EXT_ROLES=roles) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def platform_class() -> type[Platform]:
+    """The class of platforms, for tests that need one of their own."""
+    return Platform

@@ -100,6 +100,16 @@ def test_a_log_that_is_not_there_says_nothing(tmp_path: Path) -> None:
     assert last_words(tmp_path / "log") == ""
 
 
+def test_what_was_said_before_the_present_start_is_not_its_reason(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("OSError: of last week\n")
+    size = log.stat().st_size
+    assert last_words(log, since=size) == ""
+    with log.open("a") as stream:
+        stream.write("ValueError: of today\n[I] going on\n")
+    assert last_words(log, since=size) == "ValueError: of today"
+
+
 def test_a_huge_log_is_read_from_its_end(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("x\n" * 10**6 + "OSError: the last\n")
     assert last_words(tmp_path / "log") == "OSError: the last"
