@@ -81,8 +81,12 @@ class Assets(BaseHandler, StaticFileHandler):
         Raises:
             HTTPError: If it does not, or is not there (404 alike).
         """
-        path = Path(absolute_path).resolve()
-        if not any(path.is_relative_to(folder.resolve()) for folder in (OURS, HUBS)) or not path.is_file():
+        try:
+            path = Path(absolute_path).resolve()
+            found = path.is_file() and any(path.is_relative_to(folder.resolve()) for folder in (OURS, HUBS))
+        except (OSError, ValueError):  # a name that no file can have
+            found = False
+        if not found:
             raise HTTPError(404)
         return str(path)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from hub_ext.errors import InvalidInput
+from hub_ext.errors import InvalidInput, NotFound
 from hub_ext.runs.states import STATES
 from hub_ext.web.pages.page import Page
 from hub_ext.web.pages.rendering import query
-from hub_ext.web.pages.views import RunView, list_runs, load_run
+from hub_ext.web.pages.views import RunView, find_run, list_runs, load_run
 
 _ROWS = 25
 
@@ -42,6 +42,18 @@ class RunPage(Page):
         """Show it."""
         view = await self.call(load_run, self.context, self.person, run_id)
         self.show("run.html", view=view, run=view.run, workflow=view.run.workflow, hint=hint_for(view))
+
+
+class ReportAlone(Page):
+    """``r/{id}/report``."""
+
+    async def get(self, run_id: str) -> None:
+        """Show the report in the whole window."""
+        run = await self.call(find_run, self.context, self.person, run_id)
+        if run.report is None:
+            raise NotFound("This run has no report.", hint="Look at the run itself.")
+        title, source = run.workflow.title, self.link(f"api/v1/runs/{run.id}/report")
+        self.show("alone.html", title=title, what="Report of this run", source=source)
 
 
 class CancelForm(Page):

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 from hub_ext.catalog.models import Profile
@@ -135,6 +136,17 @@ class WorkflowPage(_OfWorkflow):
     def _versions(self, view: WorkflowView, cursor: str | None) -> workflows.VersionPage:
         with self.context.database.read() as session:
             return workflows.versions(session, view.workflow, cursor=cursor, limit=_ROWS)
+
+
+class NotebookAlone(_OfWorkflow):
+    """``w/{owner}/{name}/notebook``."""
+
+    async def get(self, owner: str, name: str) -> None:
+        """Show the notebook in the whole window."""
+        view = await self.view(owner, name, self.text("version"))
+        path = f"{quote(owner, safe='')}/{quote(name, safe='')}/versions/{view.version.number}/notebook?format=html"
+        source = self.link(f"api/v1/workflows/{path}")
+        self.show("alone.html", title=view.workflow.title, what="The notebook", source=source)
 
 
 class RunForm(_OfWorkflow):
