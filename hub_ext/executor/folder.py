@@ -16,6 +16,8 @@ MARKER = "HUB_EXT_LAUNCH"
 # Space kept for the outcome from the start on, so that a full disk can still be told.
 RESERVED = 64 * 1024
 
+_LARGEST_OUTCOME = 2**20
+
 
 class Folder:
     """The folder of one launch.
@@ -61,7 +63,7 @@ class Folder:
         """Return whether an executor is alive in this folder."""
         try:
             descriptor = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except OSError:
             return False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -76,7 +78,7 @@ class Folder:
         """Return whether the executor was told to go, and so may have run a part of the notebook."""
         try:
             return self.events.stat().st_size > 0
-        except FileNotFoundError:
+        except OSError:
             return False
 
     def reserve_outcome(self) -> None:
@@ -96,8 +98,10 @@ class Folder:
     def read_outcome(self) -> dict[str, Any] | None:
         """Return how it ended; None while it has not."""
         try:
+            if self.outcome.stat().st_size > _LARGEST_OUTCOME:
+                return None
             found = json.loads(self.outcome.read_bytes())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) else None
 
@@ -111,7 +115,7 @@ class Folder:
         Yields:
             The offset after the event, and the event.
         """
-        with contextlib.suppress(FileNotFoundError), self.events.open("rb") as stream:
+        with contextlib.suppress(OSError), self.events.open("rb") as stream:
             stream.seek(offset)
             while stream.tell() - offset < limit:
                 line = stream.readline()

@@ -19,8 +19,9 @@ def inject(content: dict[str, Any], source: str) -> None:
         content: The notebook's JSON (nbformat 4), changed in place.
         source: Source of the cell; empty for none. A cell that an earlier injection left is taken out in any case.
     """
-    cells = [cell for cell in content["cells"] if INJECTED not in _tags(cell)]
+    cells = [cell for cell in content["cells"] if INJECTED not in tags_of(cell)]
     content["cells"] = cells
+    _forget_earlier_runs(content)
     if not source:
         return
     cell: dict[str, Any] = {
@@ -32,13 +33,23 @@ def inject(content: dict[str, Any], source: str) -> None:
     }
     if (content.get("nbformat", 4), content.get("nbformat_minor", 0)) >= (4, 5):
         cell["id"] = INJECTED
-    positions = [index + 1 for index, one in enumerate(cells) if _PARAMETERS in _tags(one)]
+    positions = [index + 1 for index, one in enumerate(cells) if _PARAMETERS in tags_of(one)]
     cells.insert(positions[0] if positions else 0, cell)
 
 
-def _tags(cell: dict[str, Any]) -> list[str]:
+def tags_of(cell: dict[str, Any]) -> list[str]:
+    """Return the tags of a cell; what are no tags counts as none."""
     tags = (cell.get("metadata") or {}).get("tags")
-    return tags if isinstance(tags, list) else []
+    return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+
+
+def _forget_earlier_runs(content: dict[str, Any]) -> None:
+    """Take out what papermill wrote in an earlier run, or somebody in its name: it would be taken for its own."""
+    (content.get("metadata") or {}).pop("papermill", None)
+    for cell in content["cells"]:
+        metadata = cell.setdefault("metadata", {})
+        metadata.pop("papermill", None)
+        metadata["tags"] = tags_of(cell)
 
 
 def prepare(source: Path, target: Path, injected: str) -> None:
@@ -70,7 +81,7 @@ def finish(notebook: Any, masker_deep: Any) -> str:
     """
     import nbformat
 
-    notebook.cells = [cell for cell in notebook.cells if _MARKER not in _tags(cell)]
+    notebook.cells = [cell for cell in notebook.cells if _MARKER not in tags_of(cell)]
     record = notebook.metadata.get("papermill", {})
     for name in ("input_path", "output_path", "environment_variables"):
         record.pop(name, None)

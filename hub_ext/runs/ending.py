@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from hub_ext.runtimes.base import Ended
 
+_MOST_CELLS = 1_000_000
+
 Final = Literal["succeeded", "failed", "cancelled", "lost"]
 
 
@@ -29,14 +31,14 @@ class Verdict:
     cells_total: int | None = None
 
 
-def judge(ended: Ended, *, cancelled: str | None, overdue: str | None, known: bool) -> Verdict:
+def judge(ended: Ended, *, cancelled: str | None, overdue: str | None, was_there: bool) -> Verdict:
     """Return how a run ended.
 
     Args:
         ended: What is true about its launch.
         cancelled: Why somebody asked for its end; None if nobody did.
         overdue: Why we ended it ourselves, past its deadline; None if we did not.
-        known: Whether there is a trace of the launch.
+        was_there: Whether processes of it were found and ended just now.
     """
     outcome = ended.outcome
     if outcome is None:
@@ -44,11 +46,13 @@ def judge(ended: Ended, *, cancelled: str | None, overdue: str | None, known: bo
             return Verdict("cancelled", cancelled)
         if overdue is not None:
             return Verdict("failed", overdue)
-        if not known:
+        if was_there and not ended.begun:
+            return Verdict("failed", "the folder of its launch was deleted while it ran, so it was ended")
+        if not ended.traced:
             return Verdict("lost", "the folder of its launch is gone, and with it how it ended")
         return Verdict("failed", f"{ended.words} before the run had ended")
     state, reason = outcome.get("state"), str(outcome.get("reason") or "")
-    done, total = _count(outcome.get("cells_done")), _count(outcome.get("cells_total"))
+    done, total = count(outcome.get("cells_done")), count(outcome.get("cells_total"))
     if state == "succeeded":
         return Verdict("succeeded", reason, None, done, total)
     if state == "cancelled":
@@ -57,5 +61,6 @@ def judge(ended: Ended, *, cancelled: str | None, overdue: str | None, known: bo
     return Verdict("failed", reason, error if isinstance(error, dict) else None, done, total)
 
 
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
+def count(value: object) -> int | None:
+    """Return a number of cells as a launch folder tells it; a notebook may write there too."""
+    return value if type(value) is int and 0 <= value <= _MOST_CELLS else None

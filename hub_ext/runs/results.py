@@ -66,8 +66,8 @@ def collect(store: Store, folder: Folder, run_id: str, limit: int) -> Results:
         ("picture.png", folder.picture),
         ("events.jsonl", folder.events),
     ):
-        stored[name] = f"{prefix}/{name}" if path.is_file() else None
-        if path.is_file():
+        stored[name] = f"{prefix}/{name}" if _is_regular(path) else None
+        if stored[name]:
             store.put_file(f"{prefix}/{name}", path)
     artifacts: list[dict[str, Any]] = []
     total, refused = 0, _Refused()
@@ -86,6 +86,13 @@ def collect(store: Store, folder: Folder, run_id: str, limit: int) -> Results:
     return Results(
         stored["report.html"], stored["notebook.ipynb"], stored["picture.png"], artifacts, refused.words(limit)
     )
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _files(root: Path) -> Iterator[tuple[Path, int]]:

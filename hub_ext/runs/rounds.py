@@ -19,7 +19,7 @@ from hub_ext.db.tables import Lease, Run
 from hub_ext.db.types import new_id, now
 from hub_ext.errors import HubExtError, StorageFull, Unavailable
 from hub_ext.executor.events import FULL
-from hub_ext.runs.ending import Verdict, judge
+from hub_ext.runs.ending import Verdict, count, judge
 from hub_ext.runs.launching import launch_of
 from hub_ext.runs.queue import next_queued
 from hub_ext.runs.results import Results, collect
@@ -33,7 +33,7 @@ LEASE = "reconciler"
 
 _PATIENCE = 30.0  # seconds that an executor has to begin after it was told to go
 _OVERDUE = 60.0  # seconds past its deadline after which an executor that should have ended its run is ended itself
-_UNHEARD = 10.0  # seconds after which a run that was asked to end is ended
+_UNHEARD = 15.0  # seconds after which a run that was asked to end is ended
 _TELL = 0.5  # seconds between two times that the progress of a run is written
 _ATTEMPTS = 3  # starts of a run whose executor ends before it begins
 _STORE_ATTEMPTS = 5
@@ -147,7 +147,7 @@ class Rounds:
             Whether anything is active, so that it is worth looking again soon.
         """
         with self._database.read() as session:
-            active = list(session.scalars(_with_version().where(Run.state.in_(ACTIVE))))
+            active = list(session.scalars(select(Run).where(Run.state.in_(ACTIVE))))
         for gone in set(self._watched) - {run.id for run in active}:
             del self._watched[gone]
         for run in active:
@@ -281,7 +281,7 @@ class Rounds:
         for offset, event in self._runtime.folder(str(run.launch_id)).read_events(watched.offset):
             watched.offset = offset
             if event["type"] == "run_started":
-                watched.total = int(event.get("cells", 0))
+                watched.total = count(event.get("cells")) or 0
             elif event["type"] == "cell_finished":
                 watched.done += 1
         begins = begun and run.state == "starting"
@@ -319,11 +319,9 @@ class Rounds:
         """Put away what a run left, and commit how it ended. Runs in a thread of its own; any error is tried again."""
         try:
             launch_id = str(run.launch_id)
-            folder = self._runtime.folder(launch_id)
-            if state.outcome is None:
-                self._runtime.end(launch_id, run.process)
-            known = folder.root.is_dir()
-            verdict = judge(state, cancelled=self._cancelled(run), overdue=watched.overdue, known=known)
+            was_there = state.outcome is None and self._runtime.end(launch_id, run.process)
+            cancelled = self._cancelled(run)
+            verdict = judge(state, cancelled=cancelled, overdue=watched.overdue, was_there=was_there)
             results = self._collect(run, watched)
             self._end(run, verdict, results)
         except LeaseLost:

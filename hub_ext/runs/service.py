@@ -279,9 +279,9 @@ class RunService:
         """
         with self.database.write() as session:
             run = self._own(session, person, run_id)
-            if run.state in ENDED and run.cancelled_by != person.name:
+            if run.state in ENDED:
                 raise Conflict(f"This run has ended already: it {_ended_words(run.state)}.")
-            if run.state not in ENDED and run.cancel_requested_at is None:
+            if run.cancel_requested_at is None:
                 run.cancel_requested_at, run.cancelled_by = now(), person.name
                 audit.record(session, person.name, "run.cancel", ("run", run.id), detail={"state": run.state})
                 if run.state == "queued":

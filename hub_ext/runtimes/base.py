@@ -46,11 +46,13 @@ class Ended:
         begun: Whether it was told to go, so that a part of the notebook may have run.
         outcome: How it ended; None when it was killed before it could tell.
         words: How its process ended and what it wrote last, where that is known.
+        traced: Whether there is any trace of it; else nobody can learn how it ended.
     """
 
     begun: bool
     outcome: dict[str, Any] | None
     words: str = ""
+    traced: bool = True
 
 
 class Started(Protocol):
@@ -86,8 +88,8 @@ class Runtime(Protocol):
     def cancel(self, launch_id: str, process: dict[str, Any] | None) -> None:
         """Ask an executor to end its run and report."""
 
-    def end(self, launch_id: str, process: dict[str, Any] | None) -> None:
-        """End an executor and every process of the run, at once."""
+    def end(self, launch_id: str, process: dict[str, Any] | None) -> bool:
+        """End an executor and every process of the run, at once; return whether there was one."""
 
     def folder(self, launch_id: str) -> Folder:
         """Return where the launch reports."""

@@ -137,21 +137,27 @@ class LocalRuntime:
         child = self._children.get(launch_id)
         return process if child is None or process else identify(child.pid)
 
-    def end(self, launch_id: str, process: dict[str, Any] | None) -> None:
-        """End an executor and every process that bears its launch id; also what forks meanwhile."""
-        send(self._process(launch_id, process), signal.SIGKILL)
+    def end(self, launch_id: str, process: dict[str, Any] | None) -> bool:
+        """End an executor and every process that bears its launch id, also what forks meanwhile.
+
+        Returns:
+            Whether there was one.
+        """
+        was_there = send(self._process(launch_id, process), signal.SIGKILL)
         deadline = time.monotonic() + _END
         while found := marked(MARKER, launch_id):
+            was_there = True
             for one in found:
                 with contextlib.suppress(psutil.Error):
                     one.kill()
             if time.monotonic() > deadline:
                 break
-            psutil.wait_procs(found, timeout=0.2)
+            time.sleep(0.01)  # psutil's own wait would take the exit code of a child away from us
         child = self._children.get(launch_id)
         if child is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(_END)
+        return was_there
 
     def remove(self, launch_id: str) -> None:
         """Delete the folder of a launch that has ended."""

@@ -45,6 +45,16 @@ def test_without_values_nothing_is_put_in_and_old_ones_are_taken_out() -> None:
     assert [cell["source"] for cell in content["cells"]] == ["0"]
 
 
+def test_what_an_earlier_run_left_is_taken_out() -> None:
+    content = notebook(["a"], ["b"])
+    content["metadata"]["papermill"] = "not even an object"
+    content["cells"][0]["metadata"] = {"papermill": 3, "tags": "parameters"}
+    content["cells"][1].pop("metadata")
+    inject(content, "")
+    assert content["metadata"] == {}
+    assert [cell["metadata"] for cell in content["cells"]] == [{"tags": []}, {"tags": []}]
+
+
 def test_a_notebook_of_an_old_format_is_brought_up_to_date(tmp_path: Path) -> None:
     old = {
         "nbformat": 3,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,7 +75,10 @@ def drive(settings: HubExt, runtime: LocalRuntime) -> Iterator[Drive]:
     started: list[subprocess.Popen[bytes]] = []
 
     def drive(checkpoint: str = "") -> subprocess.Popen[bytes]:
-        command = [sys.executable, str(Path(__file__).with_name("driver.py")), str(settings.state)]
+        quickly = "import runpy, sys; from hub_ext.executor.lean import without_slow_imports; without_slow_imports()"
+        script = f"{quickly}; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+        driver = str(Path(__file__).with_name("driver.py"))
+        command = [sys.executable, "-c", script, driver, str(settings.state)]
         started.append(subprocess.Popen([*command, *([checkpoint] if checkpoint else [])]))
         return started[-1]
 
@@ -187,6 +191,26 @@ def test_an_executor_or_kernel_that_is_killed(
     assert (row.state, run.executions()) == ("failed", 1)
     assert words in row.reason
     assert marked(MARKER, launch_id) == []
+
+
+@pytest.mark.parametrize("service_too", [False, True], ids=["alone", "with the service"])
+def test_a_launch_folder_that_is_deleted_while_the_run_goes_on(
+    service_too: bool, drive: Drive, case: Callable[[], Case], runtime: LocalRuntime
+) -> None:
+    run = case()
+    first = drive()
+    run.until_begun()
+    if service_too:
+        kill(first)
+    shutil.rmtree(runtime.folder(str(run.row.launch_id)).root)
+    if service_too:
+        drive()
+    else:
+        run.open()
+    row = run.until_ended(TRUE_WITHIN)
+    assert (row.state, run.executions()) == ("failed", 1)
+    words = "deleted while it ran, so it was ended" if service_too else "the executor ended with exit code 1"
+    assert words in row.reason
 
 
 def test_two_reconcilers_run_nothing_twice(drive: Drive, case: Callable[[], Case]) -> None:

@@ -1,0 +1,72 @@
+"""What a run that has ended is, for every trace that it may have left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hub_ext.runs.ending import Verdict, count, judge
+from hub_ext.runtimes.base import Ended
+
+KILLED = Ended(True, None, "it was killed")
+ERROR = {"name": "ValueError", "message": "no", "cell": 1, "traceback": ""}
+
+
+def told(**outcome: Any) -> Ended:
+    return Ended(True, {"reason": "", "cells_done": 1, "cells_total": 2, **outcome})
+
+
+@pytest.mark.parametrize(
+    ("ended", "cancelled", "overdue", "was_there", "verdict"),
+    [
+        (told(state="succeeded"), None, None, False, Verdict("succeeded", "", None, 1, 2)),
+        (told(state="succeeded"), "cancelled", None, False, Verdict("succeeded", "", None, 1, 2)),
+        (told(state="cancelled"), "cancelled", None, False, Verdict("cancelled", "cancelled", None, 1, 2)),
+        (
+            told(state="cancelled"),
+            None,
+            None,
+            False,
+            Verdict("cancelled", "the executor was asked to end from outside", None, 1, 2),
+        ),
+        (
+            told(state="failed", reason="it raised", error=ERROR),
+            None,
+            None,
+            False,
+            Verdict("failed", "it raised", ERROR, 1, 2),
+        ),
+        (
+            told(state="odd", error="odd", cells_done=-1, cells_total=10**30),
+            None,
+            None,
+            False,
+            Verdict("failed", "", None, None, None),
+        ),
+        (
+            Ended(True, None, "it was killed"),
+            None,
+            None,
+            True,
+            Verdict("failed", "it was killed before the run had ended"),
+        ),
+        (Ended(True, None, "it was killed"), "cancelled", None, True, Verdict("cancelled", "cancelled")),
+        (Ended(True, None, "it was killed"), None, "ran too long", True, Verdict("failed", "ran too long")),
+    ],
+)
+def test_the_outcome_counts_and_without_one_what_is_known(
+    ended: Ended, cancelled: str | None, overdue: str | None, was_there: bool, verdict: Verdict
+) -> None:
+    assert judge(ended, cancelled=cancelled, overdue=overdue, was_there=was_there) == verdict
+
+
+def test_lost_is_only_what_left_no_trace_at_all() -> None:
+    gone = Ended(False, None, "it was killed", traced=False)
+    assert judge(gone, cancelled=None, overdue=None, was_there=True).state == "failed"
+    assert judge(gone, cancelled=None, overdue=None, was_there=False).state == "lost"
+
+
+@pytest.mark.parametrize("value", [True, -1, 1.0, "3", None, 10**7])
+def test_what_is_no_number_of_cells_is_none(value: object) -> None:
+    assert count(value) is None
