@@ -23,17 +23,17 @@ def cancel_runs(settings: HubExt, impatient: Callable[[], bool]) -> None:
     Raises:
         HubExtError: If the database or the store does not answer.
     """
-    # These are needed here alone, and the process that waits in the foreground is to stay small.
+    launches = settings.state / "launches"
+    if not launches.is_dir() or not any(launches.iterdir()):
+        return
+    # Needed here alone: they take seconds to load, and the process that waits in the foreground is to stay small.
     from hub_ext.db.session import Database
     from hub_ext.runs.reconcile import Reconciler
     from hub_ext.runs.vault import Vault
     from hub_ext.runtimes.local import LocalRuntime
     from hub_ext.store import Store
 
-    if not (settings.state / "launches").is_dir() or not any((settings.state / "launches").iterdir()):
-        return
     database = Database(settings.database)
-    launches = settings.state / "launches"
     runtime = LocalRuntime(launches, settings.state / "cache")
     reconciler = Reconciler(database, Store(settings.results), Vault(settings.state), runtime, settings)
     failed: list[BaseException] = []
