@@ -78,6 +78,23 @@ def test_the_whole_path(platform: Platform, browser: Browser, pictures: Path, tm
     assert {"home", "start", "gallery", "workflow", "mistake", "run", "report", "publish", "audit"} <= left
 
 
+def test_lists_that_are_open_change_by_themselves(platform: Platform, browser: Browser, pictures: Path) -> None:
+    with visiting(browser, platform, pictures) as wim:
+        wim.sign_in("wim")
+        home = wim.page
+        expect(home.get_by_text("You have run nothing yet")).to_be_visible()
+        runs = wim.context.new_page()
+        runs.goto(f"{platform.url}{SERVICE}runs")
+        with platform.api("wim") as api:
+            answer = api.post(f"{SERVICE}api/v1/workflows/examples/seattle-season/runs", json={})
+            assert answer.status_code == 201, answer.text
+        expect(runs.locator("tbody tr")).to_have_count(1)
+        expect(runs.locator("tbody .hx-pill")).to_contain_text("Succeeded")
+        home.bring_to_front()
+        expect(home.locator("#last-runs .hx-pill")).to_contain_text("Succeeded")
+        assert wim.refused == []
+
+
 def sign_in(wanda: Visitor) -> None:
     wanda.sign_in(WHO)
     expect(wanda.page.get_by_role("heading", name="Continue")).to_be_visible()

@@ -1,5 +1,7 @@
 // The page of a run: state, progress and output as they come.
 
+import { follow, token } from "./stream.js";
+
 const page = document.getElementById("run");
 const output = document.getElementById("output");
 const bar = document.getElementById("bar");
@@ -10,8 +12,7 @@ const estimate = document.getElementById("estimate");
 const logState = document.getElementById("log-state");
 const wasOver = page.dataset.over === "1";
 const MOST = 400000; // characters that are shown; the report has all of it
-let cursor = "";
-let over = false;
+const stream = { cursor: "", over: false };
 let began = page.dataset.started ? Date.parse(page.dataset.started) : null;
 let last = null;
 let shown = 0;
@@ -106,7 +107,7 @@ const events = {
     const ended = ["succeeded", "failed", "cancelled", "lost"].includes(event.state);
     if (!ended && event.state !== page.dataset.state) refreshPill(event.state);
     page.dataset.state = event.state;
-    if (ended) { over = true; if (!wasOver) finish(); }
+    if (ended) { stream.over = true; if (!wasOver) finish(); }
   },
 };
 
@@ -145,53 +146,9 @@ async function finish() {
   document.dispatchEvent(new CustomEvent("htmx:afterSettle"));
 }
 
-const token = () => JSON.parse(document.body.getAttribute("hx-headers"))["X-XSRFToken"];
-
-function take(block) {
-  let name = "message";
-  const data = [];
-  for (const line of block.split("\n")) {
-    if (line.startsWith("event:")) name = line.slice(6).trim();
-    else if (line.startsWith("data:")) data.push(line.slice(5).replace(/^ /, ""));
-    else if (line.startsWith("id:")) cursor = line.slice(3).trim();
-  }
-  if (name === "end") { over = true; return; }
-  if (data.length) events[name]?.(JSON.parse(data.join("\n")));
-}
-
-// An event stream read by fetch and not by EventSource: so the token against forgery stays out of the address.
-async function listen() {
-  const headers = { Accept: "text/event-stream", "X-XSRFToken": token() };
-  if (cursor) headers["Last-Event-ID"] = cursor;
-  const response = await fetch(page.dataset.events, { headers, cache: "no-store" });
-  if (response.status === 401 || response.status === 403) { location.reload(); return; }
-  if (!response.ok) throw new Error(String(response.status));
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  while (!over) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    rest += value;
-    const blocks = rest.split("\n\n");
-    rest = blocks.pop();
-    blocks.forEach(take);
-  }
-  reader.cancel();
-}
-
-async function follow() {
-  let wait = 500;
-  while (!over) {
-    try {
-      if (logState && wait > 500) logState.textContent = "";
-      await listen();
-      wait = 500;
-    } catch {
-      if (logState) logState.textContent = "No connection; trying again…";
-      wait = Math.min(8000, wait * 2);
-    }
-    if (!over) await new Promise((resolve) => setTimeout(resolve, wait));
-  }
+function listen() {
+  const lost = (yes) => { if (logState) logState.textContent = yes ? "No connection; trying again…" : ""; };
+  return follow(page.dataset.events, stream, (name, event) => events[name]?.(event), { lost });
 }
 
 function showLog() {
@@ -199,15 +156,14 @@ function showLog() {
   card.hidden = false;
   document.getElementById("log-offer")?.remove();
   if (!output.childNodes.length) {
-    over = false;
-    cursor = "";
-    follow();
+    Object.assign(stream, { over: false, cursor: "" });
+    listen();
   }
   output.focus();
 }
 
 function tick() {
-  if (over || wasOver) return;
+  if (stream.over || wasOver) return;
   const seconds = (Date.now() - (began ?? Date.parse(page.dataset.created))) / 1000;
   if (elapsed) elapsed.textContent = words(seconds);
   const usual = Number(page.dataset.usual ?? 0);
@@ -223,7 +179,7 @@ function tick() {
 
 document.getElementById("log-show")?.addEventListener("click", showLog);
 if (!wasOver) {
-  follow();
+  listen();
   tick();
   setInterval(tick, 1000);
 }
