@@ -31,23 +31,20 @@ class Verdict:
     cells_total: int | None = None
 
 
-def judge(ended: Ended, *, cancelled: str | None, overdue: str | None, was_there: bool) -> Verdict:
+def judge(ended: Ended, *, cancelled: str | None, ended_for: str | None) -> Verdict:
     """Return how a run ended.
 
     Args:
         ended: What is true about its launch.
         cancelled: Why somebody asked for its end; None if nobody did.
-        overdue: Why we ended it ourselves, past its deadline; None if we did not.
-        was_there: Whether processes of it were found and ended just now.
+        ended_for: Why we ended it ourselves; None if we did not.
     """
     outcome = ended.outcome
     if outcome is None:
         if cancelled is not None:
             return Verdict("cancelled", cancelled)
-        if overdue is not None:
-            return Verdict("failed", overdue)
-        if was_there and not ended.begun:
-            return Verdict("failed", "the folder of its launch was deleted while it ran, so it was ended")
+        if ended_for is not None:
+            return Verdict("failed", ended_for)
         if not ended.traced:
             return Verdict("lost", "the folder of its launch is gone, and with it how it ended")
         return Verdict("failed", f"{ended.words} before the run had ended")

@@ -59,7 +59,7 @@ class Watched:
         told: When its progress was last written.
         since: When this process first saw the launch.
         cancelled_at: When its executor was asked to end.
-        overdue: Why we ended it, past its deadline.
+        ended_for: Why we ended it ourselves.
         ending: Whether a thread puts its results away.
         failures: How often that, or its start, failed.
         again_at: Not before this time.
@@ -72,7 +72,7 @@ class Watched:
     told: float = 0.0
     since: float = 0.0
     cancelled_at: float | None = None
-    overdue: str | None = None
+    ended_for: str | None = None
     ending: bool = False
     failures: int = 0
     again_at: float = 0.0
@@ -267,6 +267,9 @@ class Rounds:
             self._cancel(run, watched, state)
         elif run.started_at is None and time.monotonic() - watched.since > _PATIENCE and not state.begun:
             self._runtime.end(str(run.launch_id), run.process)
+        elif run.started_at is not None and not state.begun:
+            watched.ended_for = "the folder of its launch was deleted while it ran, so it was ended"
+            self._runtime.end(str(run.launch_id), run.process)
         elif run.started_at is not None:
             self._end_overdue(run, watched)
 
@@ -310,7 +313,7 @@ class Rounds:
     def _end_overdue(self, run: Run, watched: Watched) -> None:
         minutes = run.spec.get("lifetime", {}).get("maximum", 0)
         if run.started_at and minutes and (now() - run.started_at).total_seconds() > minutes * 60 + _OVERDUE:
-            watched.overdue = f"ran longer than its limit of {minutes} minutes"
+            watched.ended_for = f"ran longer than its limit of {minutes} minutes"
             self._runtime.end(str(run.launch_id), run.process)
 
     # Ending
@@ -319,9 +322,9 @@ class Rounds:
         """Put away what a run left, and commit how it ended. Runs in a thread of its own; any error is tried again."""
         try:
             launch_id = str(run.launch_id)
-            was_there = state.outcome is None and self._runtime.end(launch_id, run.process)
-            cancelled = self._cancelled(run)
-            verdict = judge(state, cancelled=cancelled, overdue=watched.overdue, was_there=was_there)
+            if state.outcome is None:
+                self._runtime.end(launch_id, run.process)
+            verdict = judge(state, cancelled=self._cancelled(run), ended_for=watched.ended_for)
             results = self._collect(run, watched)
             self._end(run, verdict, results)
         except LeaseLost:

@@ -88,8 +88,8 @@ class Runtime(Protocol):
     def cancel(self, launch_id: str, process: dict[str, Any] | None) -> None:
         """Ask an executor to end its run and report."""
 
-    def end(self, launch_id: str, process: dict[str, Any] | None) -> bool:
-        """End an executor and every process of the run, at once; return whether there was one."""
+    def end(self, launch_id: str, process: dict[str, Any] | None) -> None:
+        """End an executor and every process of the run, at once."""
 
     def folder(self, launch_id: str) -> Folder:
         """Return where the launch reports."""

@@ -19,7 +19,8 @@ def started(pid: int) -> str | None:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return None if fields[0] == b"Z" else f"{boot}:{int(fields[19])}"
     with contextlib.suppress(psutil.Error):
-        return f"{psutil.Process(pid).create_time():.2f}"
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
     return None
 
 
@@ -30,12 +31,8 @@ def identify(pid: int) -> dict[str, Any]:
 
 def runs(process: dict[str, Any] | None) -> bool:
     """Return whether a process is still there, and still the same one; one that only waits to be buried is not."""
-    pid = (process or {}).get("pid")
-    if not isinstance(pid, int) or started(pid) is None or started(pid) != (process or {}).get("started"):
-        return False
-    with contextlib.suppress(psutil.Error):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False
+    pid, began = (process or {}).get("pid"), (process or {}).get("started")
+    return isinstance(pid, int) and began is not None and started(pid) == began
 
 
 def send(process: dict[str, Any] | None, number: signal.Signals) -> bool:
@@ -45,7 +42,7 @@ def send(process: dict[str, Any] | None, number: signal.Signals) -> bool:
         Whether it was there.
     """
     pid = (process or {}).get("pid")
-    if not isinstance(pid, int) or pid <= 1 or started(pid) is None or started(pid) != (process or {}).get("started"):
+    if not isinstance(pid, int) or pid <= 1 or not runs(process):
         return False
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)

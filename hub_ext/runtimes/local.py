@@ -118,16 +118,18 @@ class LocalRuntime:
         return LocalStarted(child.pid, writer)
 
     def observe(self, launch_id: str, process: dict[str, Any] | None = None) -> Alive | Ended:
-        """Return what is true about a launch now; the lock decides, once its executor has had the time to take it.
+        """Return what is true about a launch now.
 
-        Until then it may hold the word to go in its pipe, whether the service that started it still lives or not.
+        Our own child tells it. Another service's is alive while its process is there, or the lock is held: until it has
+        had the time to take the lock it may hold the word to go in its pipe, whoever started it.
         """
         folder = self.folder(launch_id)
         child = self._children.get(launch_id)
         code = child.poll() if child else None
-        if folder.is_locked() or (code is None if child else runs(process)):
+        if code is None if child else (runs(process) or folder.is_locked()):
             return Alive(folder.has_begun())
-        return Ended(folder.has_begun(), folder.read_outcome(), _words(folder, code))
+        traced = child is not None or folder.root.is_dir()
+        return Ended(folder.has_begun(), folder.read_outcome(), _words(folder, code), traced)
 
     def cancel(self, launch_id: str, process: dict[str, Any] | None) -> None:
         """Ask an executor to end its run and report."""
@@ -137,16 +139,11 @@ class LocalRuntime:
         child = self._children.get(launch_id)
         return process if child is None or process else identify(child.pid)
 
-    def end(self, launch_id: str, process: dict[str, Any] | None) -> bool:
-        """End an executor and every process that bears its launch id, also what forks meanwhile.
-
-        Returns:
-            Whether there was one.
-        """
-        was_there = send(self._process(launch_id, process), signal.SIGKILL)
+    def end(self, launch_id: str, process: dict[str, Any] | None) -> None:
+        """End an executor and every process that bears its launch id, also what forks meanwhile."""
+        send(self._process(launch_id, process), signal.SIGKILL)
         deadline = time.monotonic() + _END
         while found := marked(MARKER, launch_id):
-            was_there = True
             for one in found:
                 with contextlib.suppress(psutil.Error):
                     one.kill()
@@ -157,7 +154,6 @@ class LocalRuntime:
         if child is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(_END)
-        return was_there
 
     def remove(self, launch_id: str) -> None:
         """Delete the folder of a launch that has ended."""

@@ -85,6 +85,7 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
         secrets: dict[str, str] | None = None,
         metadata: dict[str, Any] | None = None,
         before_exec: Callable[[], None] | None = None,
+        under: Path = tmp_path,
         **spec: Any,
     ) -> Launched:
         # The folder's name marks its processes: tests that run side by side must not share one.

@@ -186,3 +186,27 @@ def test_the_kernel_sees_nothing_of_the_platform(launch: Launch) -> None:
     assert environment["HOME"] == str(run.folder.home)
     ours = [name for name in environment if name.startswith(("JUPYTERHUB", "HUB_EXT")) and name != "HUB_EXT_LAUNCH"]
     assert ours == []
+
+
+def test_a_run_gets_a_copy_of_the_list_of_fonts(launch: Launch, tmp_path: Path) -> None:
+    cache = tmp_path / "fonts"
+    cache.mkdir()
+    (cache / "fontlist-v1.json").write_text("{}")
+    (cache / "matplotlibrc").write_text("odd")
+    source = (
+        "import os\nfolder = os.environ['MPLCONFIGDIR']\nprint(sorted(os.listdir(folder)))\n"
+        "open(os.path.join(folder, 'fontlist-v1.json'), 'w').write('changed')"
+    )
+    run = launch(source, font_cache=str(cache))
+    assert run.wait()["state"] == "succeeded"
+    assert run.streamed() == "['fontlist-v1.json']\n"
+    assert (cache / "fontlist-v1.json").read_text() == "{}"
+
+
+def test_a_launch_folder_with_a_long_path_uses_ports_of_the_loopback(launch: Launch, tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    run = launch("print('here')", under=deep)
+    assert run.wait()["state"] == "succeeded"
+    assert json.loads((run.folder.root / "kernel.json").read_text())["transport"] == "tcp"
+    assert run.streamed() == "here\n"

@@ -18,53 +18,50 @@ def told(**outcome: Any) -> Ended:
 
 
 @pytest.mark.parametrize(
-    ("ended", "cancelled", "overdue", "was_there", "verdict"),
+    ("ended", "cancelled", "ended_for", "verdict"),
     [
-        (told(state="succeeded"), None, None, False, Verdict("succeeded", "", None, 1, 2)),
-        (told(state="succeeded"), "cancelled", None, False, Verdict("succeeded", "", None, 1, 2)),
-        (told(state="cancelled"), "cancelled", None, False, Verdict("cancelled", "cancelled", None, 1, 2)),
+        (told(state="succeeded"), None, None, Verdict("succeeded", "", None, 1, 2)),
+        (told(state="succeeded"), "cancelled", None, Verdict("succeeded", "", None, 1, 2)),
+        (told(state="cancelled"), "cancelled", None, Verdict("cancelled", "cancelled", None, 1, 2)),
         (
             told(state="cancelled"),
             None,
             None,
-            False,
             Verdict("cancelled", "the executor was asked to end from outside", None, 1, 2),
         ),
         (
             told(state="failed", reason="it raised", error=ERROR),
             None,
             None,
-            False,
             Verdict("failed", "it raised", ERROR, 1, 2),
         ),
         (
             told(state="odd", error="odd", cells_done=-1, cells_total=10**30),
             None,
             None,
-            False,
             Verdict("failed", "", None, None, None),
         ),
         (
             Ended(True, None, "it was killed"),
             None,
             None,
-            True,
             Verdict("failed", "it was killed before the run had ended"),
         ),
-        (Ended(True, None, "it was killed"), "cancelled", None, True, Verdict("cancelled", "cancelled")),
-        (Ended(True, None, "it was killed"), None, "ran too long", True, Verdict("failed", "ran too long")),
+        (Ended(True, None, "it was killed"), "cancelled", None, Verdict("cancelled", "cancelled")),
+        (Ended(True, None, "it was killed"), None, "ran too long", Verdict("failed", "ran too long")),
     ],
 )
 def test_the_outcome_counts_and_without_one_what_is_known(
-    ended: Ended, cancelled: str | None, overdue: str | None, was_there: bool, verdict: Verdict
+    ended: Ended, cancelled: str | None, ended_for: str | None, verdict: Verdict
 ) -> None:
-    assert judge(ended, cancelled=cancelled, overdue=overdue, was_there=was_there) == verdict
+    assert judge(ended, cancelled=cancelled, ended_for=ended_for) == verdict
 
 
 def test_lost_is_only_what_left_no_trace_at_all() -> None:
     gone = Ended(False, None, "it was killed", traced=False)
-    assert judge(gone, cancelled=None, overdue=None, was_there=True).state == "failed"
-    assert judge(gone, cancelled=None, overdue=None, was_there=False).state == "lost"
+    assert judge(gone, cancelled=None, ended_for="it ran too long").state == "failed"
+    assert judge(gone, cancelled="cancelled", ended_for=None).state == "cancelled"
+    assert judge(gone, cancelled=None, ended_for=None).state == "lost"
 
 
 @pytest.mark.parametrize("value", [True, -1, 1.0, "3", None, 10**7])

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,10 +18,11 @@ from hub_ext.db.session import Database
 from hub_ext.db.tables import Run
 from hub_ext.errors import StorageFull
 from hub_ext.people import Person
-from hub_ext.runs import rounds
+from hub_ext.runs import launching, rounds
 from hub_ext.runs.reconcile import Reconciler
 from hub_ext.runs.service import Order, RunService
 from hub_ext.runs.vault import Vault
+from hub_ext.runtimes import local
 from hub_ext.runtimes.local import LocalRuntime
 from hub_ext.settings import HubExt
 from hub_ext.store import Store
@@ -175,7 +177,7 @@ async def test_what_cannot_be_started_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rounds, "_AGAIN", 0.01)
-    settings.environments = {"default": "/no/such/python"}
+    monkeypatch.setattr(launching, "_kernel", lambda python: ("/no/such/python",))
     run = await ended(order(publish("1")).id)
     assert (run.state, run.reason) == ("failed", "the kernel could not be started: No such file or directory")
     shutil.rmtree(settings.state / "results")
@@ -186,7 +188,7 @@ async def test_what_cannot_be_started_is_told(
 async def test_an_executor_that_never_begins_is_tried_again_and_then_told(
     reconciler: Reconciler, publish: Publish, order: MakeRun, ended: Ended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.executable", "/bin/false")
+    monkeypatch.setattr(local, "sys", SimpleNamespace(executable="/bin/false"))
     run = await ended(order(publish("1")).id)
     assert (run.state, run.reason) == ("failed", "it could not be started: the executor ended with exit code 1")
     assert (run.process or {})["attempt"] == 3

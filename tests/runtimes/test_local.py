@@ -24,6 +24,10 @@ from hub_ext.runtimes.local import LocalRuntime
 KERNEL = (sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}")
 
 
+# A launch id marks processes of the whole machine: tests that run side by side must not share one.
+ID = f"l-{os.getpid()}"
+
+
 def launch(launch_id: str, *cells: str) -> Launch:
     node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     environment = {"PATH": os.environ["PATH"]}
@@ -52,57 +56,57 @@ def ended(runtime: LocalRuntime, launch_id: str) -> Ended:
 
 def test_a_launch_waits_for_the_word_to_go_and_then_runs(runtime: LocalRuntime, monkeypatch: Any) -> None:
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret-token")
-    waiting = runtime.start(launch("l-1", "import os; print(sorted(os.environ))"))
-    until(runtime.folder("l-1").is_locked)
-    assert runtime.observe("l-1") == Alive(begun=False)
+    waiting = runtime.start(launch(ID, "import os; print(sorted(os.environ))"))
+    until(runtime.folder(ID).is_locked)
+    assert runtime.observe(ID) == Alive(begun=False)
     pid = waiting.process["pid"]
     assert os.getsid(pid) == pid
     handles = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
     assert len([one for one in handles if one.startswith("pipe:")]) == 1
     assert b"secret-token" not in Path(f"/proc/{pid}/environ").read_bytes()
     waiting.go({})
-    found = ended(runtime, "l-1")
+    found = ended(runtime, ID)
     assert found.begun
     assert (found.outcome or {})["state"] == "succeeded"
-    assert "JUPYTERHUB" not in runtime.folder("l-1").output.read_text()
-    other = LocalRuntime(runtime.folder("l-1").root.parent)
-    assert other.launches() == ["l-1"]
-    assert other.observe("l-1") == Ended(True, found.outcome, other.observe("l-1").words)  # type: ignore[union-attr]
-    runtime.remove("l-1")
+    assert "JUPYTERHUB" not in runtime.folder(ID).output.read_text()
+    other = LocalRuntime(runtime.folder(ID).root.parent)
+    assert other.launches() == [ID]
+    assert other.observe(ID) == Ended(True, found.outcome, other.observe(ID).words)  # type: ignore[union-attr]
+    runtime.remove(ID)
     assert runtime.launches() == []
-    assert runtime.observe("l-1") == Ended(False, None, "the executor was ended from outside")
+    assert runtime.observe(ID) == Ended(False, None, "the executor was ended from outside", traced=False)
 
 
 def test_a_launch_that_is_dropped_has_run_nothing(runtime: LocalRuntime) -> None:
-    runtime.start(launch("l-1", "1")).drop()
-    found = ended(runtime, "l-1")
+    runtime.start(launch(ID, "1")).drop()
+    found = ended(runtime, ID)
     assert (found.begun, found.outcome) == (False, None)
-    assert list(runtime.folder("l-1").work.iterdir()) == []
+    assert list(runtime.folder(ID).work.iterdir()) == []
 
 
 def test_an_executor_is_ended_with_every_process_that_bears_its_mark(runtime: LocalRuntime) -> None:
     source = "import subprocess, time\nsubprocess.Popen(['sleep', '300'], start_new_session=True)\ntime.sleep(300)"
-    waiting = runtime.start(launch("l-1", source))
+    waiting = runtime.start(launch(ID, source))
     waiting.go({})
-    until(lambda: len(marked(MARKER, "l-1")) == 3)
-    runtime.end("l-1", waiting.process)
-    assert marked(MARKER, "l-1") == []
-    found = ended(runtime, "l-1")
+    until(lambda: len(marked(MARKER, ID)) == 3)
+    runtime.end(ID, waiting.process)
+    assert marked(MARKER, ID) == []
+    found = ended(runtime, ID)
     assert (found.begun, found.outcome, found.words) == (True, None, "the executor was ended by signal 9")
-    runtime.end("l-1", waiting.process)
+    runtime.end(ID, waiting.process)
 
 
 def test_an_executor_that_cannot_start_says_why(runtime: LocalRuntime) -> None:
-    waiting = runtime.start(launch("l-1", "1"))
-    runtime.folder("l-1").spec.write_text("not json")
+    waiting = runtime.start(launch(ID, "1"))
+    runtime.folder(ID).spec.write_text("not json")
     waiting.go({})
-    assert ended(runtime, "l-1").words.startswith("the executor ended with exit code 1 (json.decoder.JSONDecodeError")
+    assert ended(runtime, ID).words.startswith("the executor ended with exit code 1 (json.decoder.JSONDecodeError")
 
 
 def test_going_to_a_dead_executor_is_no_error(runtime: LocalRuntime) -> None:
-    waiting = runtime.start(launch("l-1", "1"))
+    waiting = runtime.start(launch(ID, "1"))
     os.kill(waiting.process["pid"], signal.SIGKILL)
-    ended(runtime, "l-1")
+    ended(runtime, ID)
     waiting.go({"A": "b"})
     waiting.drop()
 
