@@ -89,7 +89,7 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
         **spec: Any,
     ) -> Launched:
         # The folder's name marks its processes: tests that run side by side must not share one.
-        folder = Folder(tmp_path / f"l{len(started)}-{os.getpid()}")
+        folder = Folder(under / f"l{len(started)}-{os.getpid()}")
         folder.make()
         made = [nbformat.v4.new_code_cell(one) if isinstance(one, str) else one for one in cells]
         nbformat.write(nbformat.v4.new_notebook(cells=made, metadata=metadata or {}), folder.notebook)
