@@ -124,6 +124,44 @@ def test_nothing_listens_beyond_the_loopback_address(own: Any) -> None:
     assert {address for address, _ in listening} == {"127.0.0.1"}
 
 
+# Who comes in.
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("", 400, "Type a name"),
+        ("x" * 300, 400, "300 characters"),
+        ("🦊", 400, "cannot be used"),
+        ("admin/../x", 400, "cannot be used"),
+        ("examples", 400, "nobody signs in under it"),
+        ("ana<script>", 400, "cannot be used"),
+        ("somebody", 403, "Invalid username or password"),
+    ],
+)
+def test_a_sign_in_that_cannot_be_says_why_on_the_page(own: Any, name: str, status: int, words: str) -> None:
+    with httpx.Client(base_url=own.url, trust_env=False) as browser:
+        xsrf = re.search(r'name="_xsrf" value="([^"]+)"', browser.get("/hub/login").text)
+        assert xsrf
+        answer = browser.post("/hub/login", data={"username": name, "password": "wrong", "_xsrf": xsrf[1]})
+    assert answer.status_code == status
+    assert words in answer.text
+    assert "<script>" not in answer.text.split("<main")[1].split("</main>")[0]
+
+
+def test_too_many_wrong_passwords_have_to_wait(own: Any) -> None:
+    body = {"auth": {"username": "guessed", "password": "wrong"}}
+    for _ in range(5):
+        assert httpx.post(f"{own.url}/hub/api/users/guessed/tokens", json=body, trust_env=False).status_code == 403
+    with httpx.Client(base_url=own.url, trust_env=False) as browser:
+        xsrf = re.search(r'name="_xsrf" value="([^"]+)"', browser.get("/hub/login").text)
+        assert xsrf
+        answer = browser.post("/hub/login", data={"username": "guessed", "password": own.password, "_xsrf": xsrf[1]})
+    assert answer.status_code == 429
+    assert re.search(r"Wait \d+ seconds", answer.text)
+    assert int(answer.headers["Retry-After"]) > 0
+
+
 # What it refuses, in one sentence.
 
 
@@ -260,8 +298,10 @@ def test_after_everything_was_killed_the_next_start_ends_leftovers_and_adopts_se
     own.process.kill()  # the Hub goes on for now: it is what the next start finds
     own.process.wait()
     assert hub.is_running()
-    own.start()
-    assert own.said().count("Ending what an earlier start left: hub") == 1
+    before = len(own.said())
+    own.launch()
+    until(lambda: "is running at" in own.said()[before:])
+    assert "Ending what an earlier start left: hub" in own.said()[before:]
     for one in (hub, service):
         assert not one.is_running() or one.status() == psutil.STATUS_ZOMBIE
     assert server.is_running()
