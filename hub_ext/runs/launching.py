@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from hub_ext.catalog.models import Spec
@@ -44,8 +45,6 @@ def launch_of(run: Run, store: Store, vault: Vault, settings: HubExt, *, assets:
     python = settings.python(resolved.local.environment)
     if python is None:
         raise Unavailable(f"The environment {resolved.local.environment} is not there any more.")
-    memory = parse_size(resolved.resources.memory.limit)
-    minutes = resolved.lifetime.maximum
     spec = LaunchSpec(
         run_id=run.id,
         title=run.workflow.title,
@@ -53,16 +52,24 @@ def launch_of(run: Run, store: Store, vault: Vault, settings: HubExt, *, assets:
         environment=_environment(python),
         secrets=tuple(sorted(cell.secrets.values())),
         injected=cell.source,
-        deadline=minutes * 60.0,
-        deadline_words=f"{minutes} minutes" if minutes != 1 else "1 minute",
-        memory=memory,
-        memory_words=human_size(memory),
         output_limit=settings.output_limit,
         assets=assets,
         font_cache=str(fonts) if fonts and python == sys.executable else "",
     )
     secrets = {variable: values[name] for name, variable in cell.secrets.items()}
-    return Launch(str(run.launch_id), spec, store.get(run.version.notebook), secrets)
+    return Launch(str(run.launch_id), _limited(spec, resolved), store.get(run.version.notebook), secrets)
+
+
+def in_words(minutes: int) -> str:
+    """Return a number of minutes as people say it."""
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"
+
+
+def _limited(spec: LaunchSpec, resolved: Spec) -> LaunchSpec:
+    """Return what the executor is told with the limits of the profile in it."""
+    memory, minutes = parse_size(resolved.resources.memory.limit), resolved.lifetime.maximum
+    limited = replace(spec, deadline=minutes * 60.0, deadline_words=in_words(minutes))
+    return replace(limited, memory=memory, memory_words=human_size(memory))
 
 
 def _kernel(python: str) -> tuple[str, ...]:

@@ -69,10 +69,15 @@ def collect(store: Store, folder: Folder, run_id: str, limit: int) -> Results:
         stored[name] = f"{prefix}/{name}" if _is_regular(path) else None
         if stored[name]:
             store.put_file(f"{prefix}/{name}", path)
+    artifacts, left_out = _collect_artifacts(store, folder.work, prefix, limit)
+    return Results(stored["report.html"], stored["notebook.ipynb"], stored["picture.png"], artifacts, left_out)
+
+
+def _collect_artifacts(store: Store, work: Path, prefix: str, limit: int) -> tuple[list[dict[str, Any]], str]:
     artifacts: list[dict[str, Any]] = []
     total, refused = 0, _Refused()
-    for found, size in _files(folder.work):
-        kept = _name(found, folder.work)
+    for found, size in _files(work):
+        kept = _name(found, work)
         if kept is None:
             refused.names += 1
         elif len(artifacts) >= MOST_ARTIFACTS:
@@ -83,9 +88,7 @@ def collect(store: Store, folder: Folder, run_id: str, limit: int) -> Results:
             store.put_file(f"{prefix}/artifacts/{kept}", found)
             artifacts.append({"path": kept, "size": size, "type": _type(kept)})
             total += size
-    return Results(
-        stored["report.html"], stored["notebook.ipynb"], stored["picture.png"], artifacts, refused.words(limit)
-    )
+    return artifacts, refused.words(limit)
 
 
 def _is_regular(path: Path) -> bool:

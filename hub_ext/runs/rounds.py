@@ -20,7 +20,7 @@ from hub_ext.db.types import new_id, now
 from hub_ext.errors import HubExtError, StorageFull, Unavailable
 from hub_ext.executor.events import FULL
 from hub_ext.runs.ending import Verdict, count, judge
-from hub_ext.runs.launching import launch_of
+from hub_ext.runs.launching import in_words, launch_of
 from hub_ext.runs.queue import next_queued
 from hub_ext.runs.results import Results, collect
 from hub_ext.runs.states import ACTIVE, ENDED, RECONCILER, announce, move
@@ -313,7 +313,7 @@ class Rounds:
     def _end_overdue(self, run: Run, watched: Watched) -> None:
         minutes = run.spec.get("lifetime", {}).get("maximum", 0)
         if run.started_at and minutes and (now() - run.started_at).total_seconds() > minutes * 60 + _OVERDUE:
-            watched.ended_for = f"ran longer than its limit of {minutes} minutes"
+            watched.ended_for = f"ran longer than its limit of {in_words(minutes)}"
             self._runtime.end(str(run.launch_id), run.process)
 
     # Ending

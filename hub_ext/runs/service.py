@@ -125,21 +125,10 @@ class RunService:
                 return CreatedRun(earlier, created=False)
             version = self._version(session, workflow_id, order.version)
             self._check_again_of(session, person, order)
-        values = validate(version.schema, order.parameters)
-        public, secrets = split_secrets(version.schema, values)
+        public, secrets = split_secrets(version.schema, validate(version.schema, order.parameters))
         chosen = {"profile": order.profile or version.profile, "options": dict(order.options)}
         request = parse_request(person.name, "run", chosen)
-        run = Run(
-            id=new_id("r"),
-            workflow_id=workflow_id,
-            version_id=version.id,
-            caller=person.name,
-            state="",
-            parameters=public,
-            secret_names=sorted(secrets),
-            cells_total=version.cells,
-            again_of=order.again_of,
-        )
+        run = _new_run(person, version, order, public, sorted(secrets))
         if secrets:
             self.vault.put(run.id, secrets)
         found = None
@@ -324,6 +313,20 @@ class RunService:
             action = "workflow.show_example" if on else "workflow.hide_example"
             subject = f"{workflow.owner}/{workflow.name}"
             audit.record(session, person.name, action, ("workflow", subject), detail={"run": run.id})
+
+
+def _new_run(person: Person, version: Version, order: Order, public: dict[str, Any], secret_names: list[str]) -> Run:
+    return Run(
+        id=new_id("r"),
+        workflow_id=version.workflow_id,
+        version_id=version.id,
+        caller=person.name,
+        state="",
+        parameters=public,
+        secret_names=secret_names,
+        cells_total=version.cells,
+        again_of=order.again_of,
+    )
 
 
 def _loaded() -> Select[Run]:

@@ -148,7 +148,7 @@ async def test_the_profile_s_limit_of_time_ends_a_run(
         assert run.started_at is not None
         run.started_at = run.started_at.replace(year=run.started_at.year - 1)
     run = await ended(run_id)
-    assert (run.state, run.reason) == ("failed", "ran longer than its limit of 1 minutes")
+    assert (run.state, run.reason) == ("failed", "ran longer than its limit of 1 minute")
 
 
 def session_get(database: Database, run_id: str) -> Run:
