@@ -18,6 +18,7 @@ from hub_ext.db.session import Database
 from hub_ext.db.tables import DecisionRow
 from hub_ext.db.types import now
 from hub_ext.errors import InvalidInput, Problem
+from hub_ext.governance.environments import environment_images
 from hub_ext.settings import HubExt
 
 _KEYS = {"profile", "version", "options"}
@@ -95,8 +96,9 @@ class DecisionPoint:
         Args:
             groups: Groups of the person, as the Hub says them now.
         """
-        environments = frozenset({"default", *self.settings.environments})
-        return Facts(now(), frozenset(groups), self.catalog.current(), environments)
+        catalog = self.catalog.current()
+        environments = environment_images(self.settings) if catalog.enclave.spec.local else None
+        return Facts(now(), frozenset(groups), catalog, environments)
 
     def decide(self, session: Session, request: Request, groups: Iterable[str], object_id: str) -> tuple[Decision, str]:
         """Decide and record it in the transaction of what depends on it.

@@ -66,7 +66,15 @@ def openapi() -> str:
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
+def trusted() -> str:
+    """What is trusted with this release."""
+    from hub_ext.catalog.trusted import generate
+
+    return generate()
+
+
 FILES: dict[str, Callable[[], str]] = {
+    "hub_ext/catalog/trusted.json": trusted,
     "docs/reference/settings.md": settings_reference,
     "docs/reference/cli.md": cli_reference,
     "docs/reference/profile.schema.json": profile_schema,

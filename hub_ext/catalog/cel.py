@@ -7,8 +7,9 @@ so that the exported ValidatingAdmissionPolicy and we never give different answe
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,20 +60,20 @@ _REFUSED = (
 )
 
 
-def variables_of(kind: str, *, template: bool = False) -> dict[str, str]:
-    """Return the named variables of a kind, in the order in which they depend on each other.
+def variables_of(kind: str, at: str = "object") -> dict[str, str]:
+    """Return the texts of a kind's named variables, in the order in which they depend on each other.
 
     Args:
         kind: One of `KINDS`.
-        template: Whether the object holds a pod template (a Job) rather than being a pod.
+        at: Where the pod stands, for pods (a Job has it in a template).
     """
     if kind == "pod":
-        at = "object.spec.template" if template else "object"
         return {name: text.format(at=at) if "{" in text else text for name, text in _POD.items()}
     return dict(_NETWORK) if kind == "networkpolicy" else {}
 
 
-_ERRORS = (ValueError, TypeError, RuntimeError, KeyError, IndexError, AttributeError)  # what evaluation may raise
+# What evaluation may raise.
+_ERRORS = (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 
 
 class BadRule(ValueError):
@@ -146,27 +147,62 @@ class Scene:
 
     Attributes:
         kind: One of `KINDS`.
-        context: The CEL context; used by one thread alone.
+        context: The CEL context, used by one thread alone; None for what CEL has no value for.
     """
 
     kind: str
-    context: cel.Context
+    context: cel.Context | None
 
     def holds(self, program: cel.Program) -> bool:
         """Return whether a rule holds: only a plain `true` does, and a rule that cannot be evaluated does not."""
+        if self.context is None:
+            return False
         try:
             return program.execute(self.context) is True
         except _ERRORS:
             return False  # as the cluster's failurePolicy Fail
 
 
-_PROGRAMS: dict[str, cel.Program] = {}
+def _listed(value: Any) -> list[Any]:
+    """Return a list as it is; what is no list makes the variable, and so the rule, one that cannot be evaluated."""
+    if not isinstance(value, list):
+        msg = "is not a list"
+        raise TypeError(msg)
+    return value
 
 
-def _variable(text: str) -> cel.Program:
-    if text not in _PROGRAMS:
-        _PROGRAMS[text] = cel.compile(text)
-    return _PROGRAMS[text]
+def _pod_variables(subject: Any) -> Iterator[tuple[str, Any]]:
+    spec = subject["spec"]
+    yield "spec", spec
+    if not isinstance(spec, dict):
+        return
+    metadata = subject.get("metadata", {})
+    yield "labels", metadata.get("labels", {})
+    init, ephemeral = (spec.get(name, []) for name in ("initContainers", "ephemeralContainers"))
+    yield "init", init
+    yield "eph", ephemeral
+    run = _listed(spec["containers"]) + _listed(init)
+    yield "run", run
+    yield "all", run + _listed(ephemeral)
+    yield "volumes", spec.get("volumes", [])
+
+
+def _network_variables(subject: Any) -> Iterator[tuple[str, Any]]:
+    spec = subject["spec"]
+    for name, field in (("egress", "egress"), ("ingress", "ingress"), ("types", "policyTypes")):
+        yield name, spec.get(field, [])
+
+
+def _variables(kind: str, subject: Any) -> dict[str, Any]:
+    """Return the named variables of an object, as their texts would give them (a test compares the two).
+
+    Computed here, since each evaluation of a text converts the whole object anew. Where one cannot be had, it and those
+    after it are left out: rules that need them cannot be evaluated, which denies.
+    """
+    values: dict[str, Any] = {}
+    with contextlib.suppress(*_ERRORS):
+        values.update(_pod_variables(subject) if kind == "pod" else _network_variables(subject))
+    return values
 
 
 def scene(kind: str, subject: Mapping[str, Any], params: Mapping[str, str], namespace: Mapping[str, str]) -> Scene:
@@ -177,23 +213,22 @@ def scene(kind: str, subject: Mapping[str, Any], params: Mapping[str, str], name
         subject: The manifest, or the view of the request.
         params: Texts of the enclave (registries, largest sizes).
         namespace: Labels of the person's namespace.
+
+    Returns:
+        The scene; no rule holds in that of a subject which CEL has no value for.
     """
     context = cel.Context()
     add_stdlib_to_context(context)
     context.add_function("quantity", _quantity)
     context.add_function("compareTo", _compare)
-    if kind == "request":
-        context.add_variable("request", without_nulls(subject))
+    with contextlib.suppress(*_ERRORS):
+        plain = without_nulls(subject)
+        if kind == "request":
+            context.add_variable("request", plain)
+            return Scene(kind, context)
+        context.add_variable("object", plain)
+        context.add_variable("params", {"data": dict(params)})
+        context.add_variable("namespaceObject", {"metadata": {"labels": dict(namespace)}})
+        context.add_variable("variables", _variables(kind, plain))
         return Scene(kind, context)
-    context.add_variable("object", without_nulls(subject))
-    context.add_variable("params", {"data": dict(params)})
-    context.add_variable("namespaceObject", {"metadata": {"labels": dict(namespace)}})
-    values: dict[str, Any] = {}
-    for name, text in variables_of(kind).items():
-        context.add_variable("variables", values)
-        try:
-            values[name] = _variable(text).execute(context)
-        except _ERRORS:
-            break  # an object of another shape: rules that need the variable cannot be evaluated, which denies
-    context.add_variable("variables", values)
-    return Scene(kind, context)
+    return Scene(kind, None)

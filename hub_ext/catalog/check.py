@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
-from xml.etree import ElementTree as ET
 
-from hub_ext.catalog.loading import Catalog, FileProblem
-from hub_ext.catalog.models import Option, Profile
+from hub_ext.catalog.documents import FileProblem
+from hub_ext.catalog.judging import image_of
+from hub_ext.catalog.models import Option, Profile, Spec
 from hub_ext.catalog.options import Value, apply, choose_all
-from hub_ext.catalog.policy import Enclave, Policy, Violation
-from hub_ext.kubernetes.render import Rendering, render, request_view
+from hub_ext.catalog.policy import Enclave, Kind, Policy, Rule
+from hub_ext.catalog.snapshot import Catalog
+from hub_ext.kubernetes.render import render, request_view
 
-_MOST_COMBINATIONS = 1024
+MOST_COMBINATIONS = 1024
+PURPOSES = ("server", "run")
+_ANY = "sha256:" + "0" * 64  # stands for the digest of an environment, which only its machine knows
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class CheckFinding:
     Attributes:
         path: The profile's file.
         line: Line in it, None when it is about the whole.
-        rule: Id of the rule, or ``file`` for what cannot be read.
-        severity: ``deny`` or ``warn``.
+        rule: Id of the rule; ``file`` for what cannot be read, ``options`` for options that contradict each other.
+        severity: ``deny``, ``warn``, or ``excepted`` for what an exception allows.
         message: What is wrong.
         options: With which choice of options; empty for all of them.
     """
@@ -36,37 +39,49 @@ class CheckFinding:
     rule: str
     severity: str
     message: str
-    options: Mapping[str, Value]
+    options: Mapping[str, Value] = field(default_factory=dict)
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}" if self.line else self.path
         chosen = ", ".join(f"{name}={value}" for name, value in self.options.items())
         return f"{where}: {self.severity}: {self.rule}: {self.message}" + (f" (with {chosen})" if chosen else "")
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding as JSON."""
+        names = ("path", "line", "rule", "severity", "message")
+        found = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return found | {"options": dict(self.options)}
 
-def extremes(profile: Profile) -> Iterator[dict[str, Value]]:
+
+def extremes(profile: Profile, most: int = MOST_COMBINATIONS) -> Iterator[dict[str, Value]]:
     """Yield the choices that a check looks at: all combinations of choices and bounds.
 
-    Beyond 1024 combinations: each option's extremes with the others at their defaults, all lowest and all highest.
+    Beyond so many combinations: each option's ends with the others at their defaults, all lowest and all highest.
+
+    Args:
+        profile: Whose options.
+        most: Most combinations.
     """
     options = profile.spec.options
-    values = {name: _ends(option) for name, option in options.items()}
+    values = {name: ends(option) for name, option in options.items()}
     combinations = 1
-    for ends in values.values():
-        combinations *= len(ends)
-    if combinations <= _MOST_COMBINATIONS:
+    for found in values.values():
+        combinations *= len(found)
+    if combinations <= most:
         for combination in itertools.product(*values.values()):
             yield dict(zip(values, combination, strict=True))
         return
     defaults = {name: option.default for name, option in options.items()}
-    yield {name: ends[0] for name, ends in values.items()}
-    yield {name: ends[-1] for name, ends in values.items()}
-    for name, ends in values.items():
-        for end in ends:
+    yield defaults
+    yield {name: found[0] for name, found in values.items()}
+    yield {name: found[-1] for name, found in values.items()}
+    for name, found in values.items():
+        for end in found:
             yield defaults | {name: end}
 
 
-def _ends(option: Option) -> list[Value]:
+def ends(option: Option) -> list[Value]:
+    """Return the choices of an option, or its bounds and its default."""
     if option.choices is not None:
         return list(option.choices)
     if option.type == "boolean":
@@ -75,28 +90,65 @@ def _ends(option: Option) -> list[Value]:
     return list(dict.fromkeys([*bounds[:1], option.default, *bounds[1:]]))
 
 
-def judge(policy: Policy, enclave: Enclave, rendering: Rendering, request: Mapping[str, Any]) -> list[Violation]:
-    """Return every rule that a rendering and the request for it do not meet.
+def stand_ins(profile: Profile, enclave: Enclave) -> dict[str, str] | None:
+    """Return digests that stand for the environments of local processes; None where images are used.
+
+    Which environment a machine has is a fact of the start, and no matter of the profile.
 
     Args:
+        profile: Whose environments.
+        enclave: The network.
+    """
+    if not enclave.spec.local:
+        return None
+    names = {profile.spec.local.environment}
+    for option in profile.spec.options.values():
+        if option.sets == "local.environment":
+            names |= {str(value) for value in ends(option)}
+    return {name: f"localhost/environment/{name}@{_ANY}" for name in names}
+
+
+class _Judge:
+    """Judges what many choices of options make, each thing once: most choices leave most objects as they are."""
+
+    def __init__(self, policy: Policy, enclave: Enclave) -> None:
+        self._policy = policy
+        self._enclave = enclave
+        self._known: dict[tuple[str, str], list[Rule]] = {}
+
+    def broken(self, profile: Profile, spec: Spec, purpose: str, environments: Mapping[str, str] | None) -> list[Rule]:
+        image = image_of(spec, self._enclave, environments)
+        made = render(profile, spec, self._enclave, user="somebody", purpose=purpose, name="check", image=image)
+        labels = made.namespace["metadata"]["labels"]
+        about = {"user": "somebody", "groups": profile.spec.access.groups, "purpose": purpose, "hour": 12, "weekday": 3}
+        view = request_view(profile, spec, about)
+        subjects: tuple[tuple[Kind, Any], ...] = (("pod", made.pod), ("networkpolicy", made.network), ("request", view))
+        return [rule for kind, subject in subjects for rule in self._rules(kind, subject, labels)]
+
+    def _rules(self, kind: Kind, subject: Mapping[str, Any], labels: Mapping[str, str]) -> list[Rule]:
+        key = (kind, json.dumps(subject, sort_keys=True))
+        if key not in self._known:
+            found = self._policy.judge(kind, subject, self._enclave.params(), labels)
+            self._known[key] = [violation.rule for violation in found]
+        return self._known[key]
+
+
+def check_profile(
+    profile: Profile, policy: Policy, enclave: Enclave, excepted: Collection[str] = ()
+) -> list[CheckFinding]:
+    """Check one version of a profile.
+
+    Args:
+        profile: The version.
         policy: The rules.
         enclave: The network.
-        rendering: What would be made.
-        request: From `request_view`.
-    """
-    params, labels = enclave.params(), rendering.namespace["metadata"]["labels"]
-    found = policy.judge("pod", rendering.pod, params, labels)
-    found += policy.judge("networkpolicy", rendering.network, params, labels)
-    return found + policy.judge("request", request, params, labels)
-
-
-def check_profile(profile: Profile, policy: Policy, enclave: Enclave) -> list[CheckFinding]:
-    """Check one version of a profile.
+        excepted: Ids of the rules that an exception for this profile names.
 
     Returns:
         Each rule that some choice of options does not meet, once, with the first such choice.
     """
     path = f"{profile.name}/{profile.version}.yaml"
+    judge, environments = _Judge(policy, enclave), stand_ins(profile, enclave)
     found: dict[str, CheckFinding] = {}
     for chosen in extremes(profile):
         values, misfits = choose_all(profile, chosen)
@@ -108,67 +160,26 @@ def check_profile(profile: Profile, policy: Policy, enclave: Enclave) -> list[Ch
             message = f"these options contradict each other: {error}".splitlines()[0]
             found.setdefault("options", CheckFinding(path, None, "options", "deny", message, chosen))
             continue
-        for purpose in ("server", "run"):
-            facts = {"user": "somebody", "groups": (), "purpose": purpose, "hour": 12, "weekday": 3}
-            rendering = render(profile, spec, enclave, user="somebody", purpose=purpose, name="check")
-            for violation in judge(policy, enclave, rendering, request_view(profile, spec, facts)):
-                rule = violation.rule
-                found.setdefault(rule.id, CheckFinding(path, None, rule.id, rule.severity, rule.message, chosen))
+        for purpose in PURPOSES:
+            for rule in judge.broken(profile, spec, purpose, environments):
+                severity = "excepted" if rule.severity == "deny" and rule.id in excepted else rule.severity
+                found.setdefault(rule.id, CheckFinding(path, None, rule.id, severity, rule.message, chosen))
     return list(found.values())
 
 
-def check(catalog: Catalog, policy: Policy, enclave: Enclave) -> list[CheckFinding]:
-    """Check all profiles of a catalog; files that cannot be read are findings, too."""
-    found = [_unreadable(problem) for problem in catalog.problems]
-    for profile in catalog.profiles:
-        found += check_profile(profile, policy, enclave)
+def check(catalog: Catalog) -> list[CheckFinding]:
+    """Check all profiles of a catalog against its policy; files that cannot be read are findings, too."""
+    found = [unreadable(problem) for problem in catalog.problems]
+    for profile in (*catalog.profiles, *catalog.proposals):
+        found += check_profile(profile, catalog.policy, catalog.enclave)
     return found
 
 
-def _unreadable(problem: FileProblem) -> CheckFinding:
-    return CheckFinding(problem.path, problem.line, "file", "deny", problem.message, {})
+def unreadable(problem: FileProblem) -> CheckFinding:
+    """Return what is wrong with a file as a finding."""
+    return CheckFinding(problem.path, problem.line, "file", "deny", problem.message)
 
 
-def sarif(findings: Iterable[CheckFinding], policy: Policy, version: str) -> str:
-    """Return findings as SARIF 2.1.0 (OASIS), as code hosts show them beside a change."""
-    rules = [{"id": rule.id, "shortDescription": {"text": rule.title}} for rule in policy.rules]
-    rules += [{"id": name, "shortDescription": {"text": name}} for name in ("file", "options")]
-    results = [
-        {
-            "ruleId": finding.rule,
-            "level": "error" if finding.severity == "deny" else "warning",
-            "message": {"text": str(finding)},
-            "locations": [
-                {
-                    "physicalLocation": {
-                        "artifactLocation": {"uri": finding.path},
-                        "region": {"startLine": finding.line or 1},
-                    }
-                }
-            ],
-        }
-        for finding in findings
-    ]
-    driver = {"name": "hub-ext", "version": version, "rules": rules}
-    log = {
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{"tool": {"driver": driver}, "results": results}],
-    }
-    return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
-
-
-def junit(findings: Iterable[CheckFinding], catalog: Catalog) -> str:
-    """Return findings as a JUnit report: a case for each version, failed by what denies."""
-    by_path: dict[str, list[CheckFinding]] = {f"{one.name}/{one.version}.yaml": [] for one in catalog.profiles}
-    for finding in findings:
-        by_path.setdefault(finding.path, []).append(finding)
-    failing = [path for path, found in by_path.items() if any(one.severity == "deny" for one in found)]
-    attributes = {"name": "profiles check", "tests": str(len(by_path)), "failures": str(len(failing))}
-    suite = ET.Element("testsuite", attributes)
-    for path, found in by_path.items():
-        case = ET.SubElement(suite, "testcase", {"name": path, "classname": "profiles"})
-        if path in failing:
-            text = "\n".join(str(one) for one in found)
-            ET.SubElement(case, "failure", {"message": f"{len(found)} findings"}).text = text
-    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+def denying(findings: Iterable[CheckFinding]) -> list[CheckFinding]:
+    """Return the findings that keep a version from being approved."""
+    return [finding for finding in findings if finding.severity == "deny"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
@@ -10,10 +10,13 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from hub_ext.catalog.loading import Catalog
+from hub_ext.catalog.judging import image_of, judge
 from hub_ext.catalog.models import Profile, Spec
 from hub_ext.catalog.options import Value, apply, choose_all, shown
+from hub_ext.catalog.policy import Rule
+from hub_ext.catalog.snapshot import Catalog
 from hub_ext.errors import Denied, Problem
+from hub_ext.kubernetes.render import render, request_view
 
 Purpose = Literal["server", "run"]
 
@@ -42,6 +45,36 @@ class Request:
 
 
 @dataclass(frozen=True)
+class RuleException:
+    """An exception: a rule that a profile need not meet, for some, until a time.
+
+    Attributes:
+        id: Its identifier.
+        profile: Name of the profile.
+        rule: Id of the rule.
+        until: When it ends.
+        users: For whom; with no groups either, for everybody who may use the profile.
+        groups: For whose members.
+        owner: Who answers for it.
+    """
+
+    id: str
+    profile: str
+    rule: str
+    until: datetime
+    users: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    owner: str = ""
+
+    def covers(self, profile: str, rule: str, user: str, facts: Facts) -> bool:
+        """Return whether it holds for a person now."""
+        if (self.profile, self.rule) != (profile, rule) or facts.now >= self.until:
+            return False
+        everybody = not self.users and not self.groups
+        return everybody or user in self.users or bool(self.groups & facts.groups)
+
+
+@dataclass(frozen=True)
 class Facts:
     """What is true at the time of the decision.
 
@@ -49,18 +82,20 @@ class Facts:
         now: The time.
         groups: Groups that the person is in.
         catalog: The snapshot of the catalog.
-        environments: Local environments that exist; None where images are used.
+        environments: Local environments that exist, with their digests as images; None where images are used.
+        exceptions: Those that may hold.
     """
 
     now: datetime
     groups: frozenset[str]
     catalog: Catalog
-    environments: frozenset[str] | None = None
+    environments: Mapping[str, str] | None = None
+    exceptions: tuple[RuleException, ...] = ()
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One reason why the answer is no.
+    """One reason why the answer is no, or one thing to be warned of.
 
     Attributes:
         code: Stable name of the kind of reason.
@@ -69,6 +104,7 @@ class Reason:
         allowed: What would be allowed.
         ask: Whom to ask.
         nearest: The nearest allowed value, where there is one.
+        rule: Id of the policy rule, for ``policy``.
     """
 
     code: str
@@ -77,11 +113,18 @@ class Reason:
     allowed: str = ""
     ask: str = ""
     nearest: Value | None = None
+    rule: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the reason as JSON."""
-        names = ("code", "message", "field", "allowed", "ask", "nearest")
+        names = ("code", "message", "field", "allowed", "ask", "nearest", "rule")
         return {name: getattr(self, name) for name in names if getattr(self, name) not in ("", None)}
+
+    def hint(self) -> str:
+        """Return what to do about it, empty when nobody can be asked."""
+        if not self.ask:
+            return ""
+        return f"Ask {self.ask} for access." if self.code == "no-access" else f"Ask {self.ask} about it."
 
 
 @dataclass(frozen=True)
@@ -95,6 +138,9 @@ class Decision:
         profile: The version that was decided on.
         spec: The profile with the chosen options in it.
         values: The value of each option.
+        image: Registry, name and digest of what it is made from.
+        warnings: What it is allowed in spite of.
+        exceptions: Ids of the exceptions that it needed.
     """
 
     request: Request
@@ -103,6 +149,9 @@ class Decision:
     profile: Profile | None = None
     spec: Spec | None = None
     values: Mapping[str, Value] = field(default_factory=dict)
+    image: str = ""
+    warnings: tuple[Reason, ...] = ()
+    exceptions: tuple[str, ...] = ()
 
     @property
     def allowed(self) -> bool:
@@ -115,7 +164,7 @@ class Decision:
 
     def error(self) -> Denied:
         """Return the decision as the error that a person is told."""
-        hints = dict.fromkeys(f"Ask {reason.ask} for access." for reason in self.reasons if reason.ask)
+        hints = dict.fromkeys(hint for reason in self.reasons if (hint := reason.hint()))
         problems = [Problem(reason.field, reason.message) for reason in self.reasons]
         return Denied(self.sentence(), hint=" ".join(hints), problems=problems)
 
@@ -150,24 +199,111 @@ def decide(request: Request, facts: Facts) -> Decision:
     """
     profile = _find(request, facts)
     if isinstance(profile, Reason):
-        return Decision(request, facts.catalog.digest, (profile,))
-    denied = may_use(profile, facts)
+        return _no(request, facts, [profile])
+    denied = may_use(profile, facts) or _removed(profile, facts)
     if denied is not None:
-        return Decision(request, facts.catalog.digest, (denied,), profile)
+        return _no(request, facts, [denied], profile)
     values, misfits = choose_all(profile, request.options)
-    reasons = [
-        Reason("option", misfit.message, f"options.{misfit.option}", misfit.allowed, nearest=misfit.nearest)
-        for misfit in misfits
-    ]
-    if reasons:
-        return Decision(request, facts.catalog.digest, tuple(reasons), profile)
+    if misfits:
+        reasons = [
+            Reason("option", misfit.message, f"options.{misfit.option}", misfit.allowed, nearest=misfit.nearest)
+            for misfit in misfits
+        ]
+        return _no(request, facts, reasons, profile)
     try:
         spec = apply(profile, values)
     except ValueError as error:
         reason = Reason("option", f"The chosen options do not go together: {_why(error)}.", "options")
-        return Decision(request, facts.catalog.digest, (reason,), profile)
+        return _no(request, facts, [reason], profile)
     missing = _missing_environment(profile, spec, facts)
-    return Decision(request, facts.catalog.digest, missing, profile, None if missing else spec, values)
+    if missing is not None:
+        return _no(request, facts, [missing], profile)
+    return _held_against_policy(request, facts, profile, spec, values)
+
+
+def _no(request: Request, facts: Facts, reasons: Iterable[Reason], profile: Profile | None = None) -> Decision:
+    return Decision(request, facts.catalog.digest, tuple(reasons), profile)
+
+
+def _held_against_policy(
+    request: Request, facts: Facts, profile: Profile, spec: Spec, values: Mapping[str, Value]
+) -> Decision:
+    """Return a yes if what would be made, and the request for it, meet every rule but for exceptions."""
+    catalog = facts.catalog
+    image = image_of(spec, catalog.enclave, facts.environments)
+    rendering = render(
+        profile, spec, catalog.enclave, user=request.user, purpose=request.purpose, name="start", image=image
+    )
+    about = {
+        "user": request.user,
+        "groups": facts.groups,
+        "purpose": request.purpose,
+        "hour": facts.now.hour,
+        "weekday": facts.now.isoweekday(),
+    }
+    reasons: list[Reason] = []
+    warnings = _standing_warnings(profile, image, facts)
+    used: list[str] = []
+    for violation in judge(catalog.policy, catalog.enclave, rendering, request_view(profile, spec, about)):
+        rule = violation.rule
+        covering = [one.id for one in facts.exceptions if one.covers(profile.name, rule.id, request.user, facts)]
+        reason = _broken(rule, profile, catalog.policy.owners.get(rule.id, profile.metadata.owner))
+        if not violation.denies:
+            warnings.append(reason)
+        elif covering:
+            used.append(covering[0])
+        else:
+            reasons.append(reason)
+    return Decision(
+        request,
+        catalog.digest,
+        tuple(reasons),
+        profile,
+        None if reasons else spec,
+        values,
+        image,
+        tuple(warnings),
+        tuple(used),
+    )
+
+
+def _broken(rule: Rule, profile: Profile, owner: str) -> Reason:
+    message = f"{profile.metadata.title} does not meet the rule {rule.id}: {rule.message}"
+    return Reason("policy", message, "profile", allowed=rule.title, ask=owner, rule=rule.id)
+
+
+def _standing_warnings(profile: Profile, image: str, facts: Facts) -> list[Reason]:
+    standing = facts.catalog.standing(profile)
+    found = []
+    if standing.state == "deprecated" and standing.removal_at is not None:
+        message = f"{_title(profile)} can be started until {_day(standing.removal_at)}.{_instead(standing.successor)}"
+        found.append(Reason("deprecated", message, "profile", standing.successor, profile.metadata.owner))
+    if standing.images and image not in standing.images.values():
+        message = f"{_title(profile)} was approved with another content of its image than it has now."
+        found.append(Reason("image-changed", message, "profile", ask=profile.metadata.owner))
+    return found
+
+
+def _removed(profile: Profile, facts: Facts) -> Reason | None:
+    standing = facts.catalog.standing(profile)
+    if not standing.gone(facts.now):
+        return None
+    since = f" since {_day(standing.removal_at)}" if standing.removal_at else ""
+    message = f"{_title(profile)} can be started no more{since}.{_instead(standing.successor)}"
+    return Reason("removed", message, "version", standing.successor, profile.metadata.owner)
+
+
+def _title(profile: Profile) -> str:
+    return f"{profile.metadata.title}, version {profile.version},"
+
+
+def _day(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _instead(successor: str) -> str:
+    name, _, number = successor.partition("@")
+    return f" Use {name}, version {number}, in its place." if successor else ""
 
 
 def _why(error: ValueError) -> str:
@@ -179,28 +315,42 @@ def _why(error: ValueError) -> str:
     return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
 
-def _missing_environment(profile: Profile, spec: Spec, facts: Facts) -> tuple[Reason, ...]:
+def _missing_environment(profile: Profile, spec: Spec, facts: Facts) -> Reason | None:
     if facts.environments is None or spec.local.environment in facts.environments:
-        return ()
+        return None
     message = (
         f"{profile.metadata.title} needs the environment {spec.local.environment}, which this machine does not have."
     )
-    return (Reason("environment", message, "profile", ask=profile.metadata.owner),)
+    return Reason("environment", message, "profile", ask=profile.metadata.owner)
 
 
 def _find(request: Request, facts: Facts) -> Profile | Reason:
-    versions = facts.catalog.versions(request.profile)
-    if not versions:
-        usable = [profile.name for profile in facts.catalog.newest() if may_use(profile, facts) is None]
-        near = get_close_matches(shown(request.profile), usable, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        allowed = ", ".join(usable[:20])
-        return Reason("unknown-profile", f"There is no profile {shown(request.profile)!r}.{hint}", "profile", allowed)
+    """Return the version that is meant; one that was removed is found, too, so that its denial can say so."""
+    catalog = facts.catalog
+    versions, removed = catalog.versions(request.profile), catalog.removed(request.profile)
+    if not versions and not removed:
+        return _unknown(request, facts)
     if request.version is None:
-        return versions[-1]
-    for profile in versions:
+        return _current(versions, facts) or (versions or removed)[-1]
+    for profile in (*versions, *removed):
         if profile.version == request.version:
             return profile
     known = ", ".join(str(profile.version) for profile in versions)
-    message = f"{request.profile} has no version {shown(request.version)}; it has {known}."
+    message = f"{request.profile} has no version {shown(request.version)}; it has {known or 'none'}."
     return Reason("unknown-version", message, "version", allowed=known)
+
+
+def _current(versions: list[Profile], facts: Facts) -> Profile | None:
+    """Return the highest version that is not deprecated, else the highest that is not gone yet."""
+    standings = [(profile, facts.catalog.standing(profile)) for profile in versions]
+    open_ = [(profile, standing) for profile, standing in standings if not standing.gone(facts.now)]
+    current = [profile for profile, standing in open_ if standing.state != "deprecated"]
+    return next(reversed(current or [profile for profile, _ in open_]), None)
+
+
+def _unknown(request: Request, facts: Facts) -> Reason:
+    usable = [profile.name for profile in facts.catalog.newest() if may_use(profile, facts) is None]
+    near = get_close_matches(shown(request.profile), usable, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    allowed = ", ".join(usable[:20])
+    return Reason("unknown-profile", f"There is no profile {shown(request.profile)!r}.{hint}", "profile", allowed)

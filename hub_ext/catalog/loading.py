@@ -1,138 +1,72 @@
-"""Profile files → one immutable snapshot of the catalog."""
+"""The files of a profiles folder: profiles, policy rules, the enclave.
+
+``<name>/<n>.yaml`` is version n of a profile, ``_policy/*.yaml`` are rules, ``_enclaves/<name>.yaml`` is a network.
+A folder without rules, or without the enclave that is in force, gets the ones that ship.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel
 
+from hub_ext.catalog.documents import FileProblem, parse, read
 from hub_ext.catalog.models import Profile
+from hub_ext.catalog.policy import NO_ENCLAVE, Enclave, Policy, PolicyRules, merge, nothing_starts
+from hub_ext.catalog.snapshot import Catalog
+from hub_ext.settings import shipped
 
-_LARGEST = 256 * 1024
+__all__ = ["Catalog", "FileProblem", "PolicyFiles", "ProfileFiles", "load", "parse_profile", "read_file"]
 
-# Kinds of pydantic's errors that say more in our words.
-_KINDS = {
-    "extra_forbidden": "is not known here; take it out",
-    "missing": "is missing",
-    "model_type": "must be a mapping of fields",
-    "model_attributes_type": "must be a mapping of fields",
-}
-
-
-@dataclass(frozen=True)
-class FileProblem:
-    """What is wrong with a profile file.
-
-    Attributes:
-        path: The file, relative to the profiles folder.
-        message: What is wrong; names the field.
-        line: Line in the file (from 1), where it is known.
-    """
-
-    path: str
-    message: str
-    line: int | None = None
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.message}" if self.line else f"{self.path}: {self.message}"
+OPERATOR = "an admin"  # whom to ask when the policy itself cannot be read
+_POLICY, _ENCLAVES = "_policy", "_enclaves"
+_NO_FILE = (0, 0, 0)
+_Read = TypeVar("_Read", bound=BaseModel)
 
 
-@dataclass(frozen=True)
-class Catalog:
-    """All profiles of one moment.
-
-    Attributes:
-        profiles: Every version, by name and number.
-        problems: Files that could not be read as a profile.
-    """
-
-    profiles: tuple[Profile, ...]
-    problems: tuple[FileProblem, ...] = ()
-    _by_name: dict[str, list[Profile]] = field(init=False, repr=False, compare=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for profile in self.profiles:
-            self._by_name.setdefault(profile.name, []).append(profile)
-        for versions in self._by_name.values():
-            versions.sort(key=lambda profile: profile.version)
-
-    def versions(self, name: str) -> list[Profile]:
-        """Return the versions of a profile that may be started, the lowest first; none for an unknown name."""
-        return self._by_name.get(name, [])
-
-    def newest(self) -> list[Profile]:
-        """Return the highest version of each profile, by title."""
-        return sorted(
-            (versions[-1] for versions in self._by_name.values()), key=lambda one: one.metadata.title.casefold()
-        )
-
-    @cached_property
-    def digest(self) -> str:
-        """Identity of the snapshot."""
-        lines = sorted(f"{profile.name} {profile.version} {profile.digest}" for profile in self.profiles)
-        return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as people write it: no aliases (no bombs), tags, merging or duplicate keys, and dates stay text."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # untyped in PyYAML
-        what = "aliases (*name)" if self.check_event(yaml.AliasEvent) else ""
-        if not what and getattr(event, "tag", None) is not None:
-            what = "tags (!name)"
-        if what:
-            raise yaml.composer.ComposerError(None, None, f"{what} are not used in profiles", event.start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            wrong = _wrong_key(key, seen)
-            if wrong:
-                raise yaml.constructor.ConstructorError(None, None, wrong, key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _wrong_key(key: Any, seen: set[str]) -> str:
-    if not isinstance(key, yaml.ScalarNode):
-        return "a key must be plain text"
-    if key.tag == "tag:yaml.org,2002:merge":
-        return "merging (<<) is not used in profiles"
-    return f"the key {key.value[:80]!r} is there twice" if key.value in seen else ""
-
-
-def load(folder: Path) -> Catalog:
-    """Read all profile files of a folder (``<name>/<n>.yaml``; folders that begin with ``_`` hold other things).
-
-    A file that is wrong becomes a problem and leaves the others as they are.
+class _Remembered(Generic[_Read]):
+    """Files of one kind, each read again only when it has changed; the last good content of a broken one is kept.
 
     Args:
-        folder: The profiles folder.
+        read_one: Reads a file, named so in problems.
     """
-    profiles: list[Profile] = []
-    problems: list[FileProblem] = []
-    for path in sorted(folder.glob("[!_]*/*.yaml")):
-        where = path.relative_to(folder).as_posix()
-        result = read_file(path, where)
-        if isinstance(result, Profile):
-            profiles.append(result)
-        else:
-            problems += result
-    return Catalog(tuple(profiles), tuple(problems))
+
+    def __init__(self, read_one: Callable[[Path, str], _Read | list[FileProblem]]) -> None:
+        self._read_one = read_one
+        self._seen: dict[str, tuple[tuple[int, int, int], _Read | None, list[FileProblem]]] = {}
+
+    def read(self, files: list[tuple[Path, str]]) -> Iterator[tuple[_Read | None, list[FileProblem]]]:
+        """Yield, for each file, what it holds, or held when it was good, and what is wrong with it now."""
+        before, self._seen = self._seen, {}
+        for path, where in files:
+            stamp = _stamp(path)
+            known = before.get(where)
+            if known is None or known[0] != stamp or stamp == _NO_FILE:
+                found = self._read_one(path, where)
+                last = known[1] if known else None
+                known = (stamp, last, found) if isinstance(found, list) else (stamp, found, [])
+            self._seen[where] = known
+            yield known[1], known[2]
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return _NO_FILE
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def _named_for_itself(found: Profile | list[FileProblem], where: str) -> Profile | list[FileProblem]:
+    if isinstance(found, list):
+        return found
+    expected = f"{found.name}/{found.version}.yaml"
+    if where == expected:
+        return found
+    return [FileProblem(where, f"metadata says {expected}: a version is one file, named for its number")]
 
 
 def read_file(path: Path, where: str) -> Profile | list[FileProblem]:
@@ -140,68 +74,121 @@ def read_file(path: Path, where: str) -> Profile | list[FileProblem]:
 
     Args:
         path: The file.
+        where: How it is named in problems: ``<name>/<n>.yaml``.
+    """
+    return _named_for_itself(read(path, where, Profile), where)
+
+
+def parse_profile(text: str, where: str) -> Profile | list[FileProblem]:
+    """Read the text of a profile.
+
+    Args:
+        text: YAML.
         where: How it is named in problems.
     """
-    try:
-        if path.stat().st_size > _LARGEST:
-            return [FileProblem(where, f"is larger than {_LARGEST // 1024} KiB")]
-        node, content = _parse(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        return [FileProblem(where, f"cannot be read: {error.strerror}")]
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        return [FileProblem(where, f"is not YAML: {error.problem}", mark.line + 1 if mark else None)]
-    except RecursionError:
-        return [FileProblem(where, "is nested too deeply")]
-    except UnicodeDecodeError:
-        return [FileProblem(where, "is not text in UTF-8")]
-    except yaml.reader.ReaderError as error:
-        return [FileProblem(where, f"is not YAML: it holds the character U+{int(error.character):04X}")]
-    except ValueError:
-        return [FileProblem(where, "holds a number that is longer than numbers are")]
-    try:
-        profile = Profile.model_validate(content)
-    except ValidationError as error:
-        return list(_tell(error, where, node))
-    if (profile.name, f"{profile.version}.yaml") != (path.parent.name, path.name):
-        expected = f"{profile.name}/{profile.version}.yaml"
-        return [FileProblem(where, f"metadata says {expected}: a version is one file, named for its number")]
-    return profile
+    return parse(text, where, Profile)
 
 
-def _parse(text: str) -> tuple[Any, Any]:
-    """Return the tree of a document, for its lines, and what it says."""
-    loader = _Loader(text)
-    node = loader.get_single_node()
-    return node, loader.construct_document(node) if node is not None else None
+class ProfileFiles:
+    """The profile files of a folder.
+
+    Args:
+        folder: The folder; it need not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files = _Remembered(read_file)
+
+    def read(self) -> tuple[list[Profile], list[FileProblem]]:
+        """Return all versions, and what is wrong with files; what was good before stays when its file breaks."""
+        profiles: list[Profile] = []
+        problems = [] if self._folder.is_dir() else [FileProblem("profiles_dir", "is no folder that can be read")]
+        paths = sorted(self._folder.glob("[!_.]*/*.yaml"))
+        files = [(path, path.relative_to(self._folder).as_posix()) for path in paths]
+        for good, wrong in self._files.read(files):
+            profiles += [good] if good is not None else []
+            problems += wrong
+        return profiles, problems
 
 
-def _tell(error: ValidationError, where: str, node: Any) -> Iterator[FileProblem]:
-    for item in error.errors(include_url=False, include_context=False):
-        location = item["loc"]
-        message = _KINDS.get(item["type"], item["msg"].removeprefix("Value error, "))
-        if not location and message.startswith("options."):
-            for problem in message.split("; options."):
-                option, _, rest = problem.removeprefix("options.").partition(": ")
-                at = _line(node, ("spec", "options", option))
-                yield FileProblem(where, f"spec.options.{option}: {rest}", at)
-            continue
-        name = ".".join(str(part) for part in location)
-        yield FileProblem(where, f"{name}: {message}" if name else message, _line(node, location))
+@dataclass(frozen=True)
+class PolicyInForce:
+    """Rules and enclave, as files say them.
+
+    Attributes:
+        policy: The rules; where they or the enclave could never be read, one that nothing meets.
+        enclave: The network.
+        problems: What is wrong with files.
+        notes: Where they come from, if not from the folder itself.
+    """
+
+    policy: Policy
+    enclave: Enclave
+    problems: tuple[FileProblem, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def _line(node: Any, location: tuple[int | str, ...]) -> int | None:
-    """Return the line of the deepest part of a location that the file has."""
-    line = None
-    for part in location:
-        if isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == str(part)]
-            if not found:
-                break
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return line
+class PolicyFiles:
+    """The policy rules and the enclave of a folder.
+
+    Args:
+        folder: The profiles folder.
+        enclave: Name of the enclave in force.
+    """
+
+    def __init__(self, folder: Path, enclave: str) -> None:
+        self._folder = folder
+        self._name = enclave
+        self._rules = _Remembered(lambda path, where: read(path, where, PolicyRules))
+        self._enclaves = _Remembered(lambda path, where: read(path, where, Enclave))
+        self._last: tuple[list[PolicyRules], Policy] | None = None
+
+    def read(self) -> PolicyInForce:
+        """Return what is in force; rules that were good before stay, all of them, when one of their files breaks."""
+        folder, notes = self._folder, []
+        if not any((folder / _POLICY).glob("*.yaml")):
+            folder = shipped("profiles")
+            notes += [] if folder == self._folder else ["There are no rules in _policy: the baseline that ships holds."]
+        policy, problems = self._policy(folder)
+        enclave, wrong, more = self._enclave()
+        if policy is None or enclave is None:
+            what = "policy" if policy is None else f"enclave {self._name}"
+            policy = nothing_starts(f"The {what} cannot be read, so nothing starts.", OPERATOR)
+        return PolicyInForce(policy, enclave or NO_ENCLAVE, tuple(problems + wrong), tuple(notes + more))
+
+    def _policy(self, folder: Path) -> tuple[Policy | None, list[FileProblem]]:
+        paths = sorted((folder / _POLICY).glob("*.yaml"))
+        found = list(self._rules.read([(path, f"{_POLICY}/{path.name}") for path in paths]))
+        problems = [problem for _, wrong in found for problem in wrong]
+        sets = [good for good, wrong in found if good is not None and not wrong]
+        if not problems and (self._last is None or self._last[0] != sets):
+            try:
+                self._last = sets, merge(sets)
+            except ValueError as error:
+                problems.append(FileProblem(_POLICY, str(error)))
+        return self._last[1] if self._last else None, problems
+
+    def _enclave(self) -> tuple[Enclave | None, list[FileProblem], list[str]]:
+        where = f"{_ENCLAVES}/{self._name}.yaml"
+        path, ships = self._folder / where, shipped("profiles") / where
+        notes = []
+        if not path.exists() and ships.exists():
+            path, notes = ships, [f"There is no {where}: the one that ships holds."]
+        ((good, problems),) = self._enclaves.read([(path, where)])
+        if good is not None and good.metadata.name != self._name:
+            message = f"metadata.name says {good.metadata.name}: a file is named for its enclave"
+            return None, [*problems, FileProblem(where, message)], notes
+        return good, problems, notes
+
+
+def load(folder: Path, enclave: str = "local") -> Catalog:
+    """Read a whole folder once, as if all of it could be started: for checks, and for what ships.
+
+    Args:
+        folder: The profiles folder.
+        enclave: Name of the enclave.
+    """
+    profiles, problems = ProfileFiles(folder).read()
+    held = PolicyFiles(folder, enclave).read()
+    return Catalog(tuple(profiles), (*problems, *held.problems), held.policy, held.enclave, notes=held.notes)

@@ -17,6 +17,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$")]
 
+LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$")]
 ControlId = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}-[0-9]{1,2}(\([0-9]{1,2}\))?$")]
 
 # The fields that an option may set, and the kinds of option that fit each. Nothing else can be set by a person.
@@ -47,13 +48,13 @@ class Metadata(Model):
     version: Annotated[int, Field(ge=1, le=10**6, strict=True)]
     title: Line
     owner: Line
-    tags: tuple[Label, ...] = ()
+    tags: tuple[Label, ...] = Field(default=(), max_length=20)
 
 
 class Access(Model):
     """Groups whose members may use the profile without asking."""
 
-    groups: tuple[Line, ...] = ()
+    groups: tuple[Line, ...] = Field(default=(), max_length=100)
 
 
 class Local(Model):
@@ -127,9 +128,9 @@ class Egress(Model):
     """One destination that a server may reach."""
 
     namespace: Name | None = None
-    labels: dict[Label, str] = Field(default_factory=dict)
+    labels: dict[Label, LabelValue] = Field(default_factory=dict, max_length=16)
     cidr: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}/[0-9]{1,3}$")] | None = None
-    ports: tuple[Annotated[int, Field(ge=1, le=65535, strict=True)], ...] = Field(min_length=1)
+    ports: tuple[Annotated[int, Field(ge=1, le=65535, strict=True)], ...] = Field(min_length=1, max_length=32)
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -155,7 +156,7 @@ def _check_cidr(cidr: str) -> None:
 class Network(Model):
     """What may be reached beyond what every server needs."""
 
-    egress: tuple[Egress, ...] = ()
+    egress: tuple[Egress, ...] = Field(default=(), max_length=64)
 
 
 class Lifetime(Model):
@@ -184,7 +185,7 @@ class Spec(Model):
     storage: Storage = Storage()
     network: Network = Network()
     lifetime: Lifetime = Lifetime()
-    controls: tuple[Control, ...] = ()
+    controls: tuple[Control, ...] = Field(default=(), max_length=100)
 
 
 class Profile(Model):

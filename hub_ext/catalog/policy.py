@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -45,6 +47,11 @@ class Rule(Model):
                 raise ValueError(str(error)) from None
         return text
 
+    @property
+    def digest(self) -> str:
+        """Identity of what is evaluated: ``sha256:`` and the hash of kind and expression."""
+        return "sha256:" + hashlib.sha256(json.dumps([self.on, self.cel]).encode()).hexdigest()
+
 
 class RulesMetadata(Model):
     """Who a set of rules is."""
@@ -72,9 +79,15 @@ class Largest(Model):
 
 
 class EnclaveSpec(Model):
-    """What a network allows and offers."""
+    """What a network allows and offers.
+
+    Attributes:
+        local: Servers and runs are processes of this machine: the digest of an environment stands for an image.
+        images: Name of an image → registry, name and digest.
+    """
 
     domain: Name
+    local: bool = False
     registries: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.:/_-]{0,199}$")], ...]
     largest: Largest
     storage_class: Name | None = None
@@ -104,6 +117,14 @@ class Enclave(Model):
         }
 
 
+NO_ENCLAVE = Enclave(
+    apiVersion="hub-ext/v1",
+    kind="Enclave",
+    metadata=RulesMetadata(name="none", title="No network", owner="nobody"),
+    spec=EnclaveSpec(domain="none", registries=(), largest=Largest(cpu=0.001, memory="1Ki")),
+)
+
+
 @dataclass(frozen=True)
 class Violation:
     """A rule that an object or request does not meet."""
@@ -123,9 +144,11 @@ class Policy:
 
     Attributes:
         rules: The rules; ids are unique.
+        owners: Whom to ask about a rule: id → owner of its file.
     """
 
     rules: tuple[Rule, ...]
+    owners: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _programs(self) -> dict[str, list[tuple[Rule, cel.Program]]]:
@@ -159,10 +182,24 @@ def merge(files: Sequence[PolicyRules]) -> Policy:
         ValueError: If two rules have one id.
     """
     rules: dict[str, Rule] = {}
+    owners: dict[str, str] = {}
     for file in files:
         for rule in file.rules:
             if rule.id in rules:
                 msg = f"the rule {rule.id} is there twice (again in {file.metadata.name})"
                 raise ValueError(msg)
-            rules[rule.id] = rule
-    return Policy(tuple(rules.values()))
+            rules[rule.id], owners[rule.id] = rule, file.metadata.owner
+    return Policy(tuple(rules.values()), owners)
+
+
+def nothing_starts(why: str, owner: str) -> Policy:
+    """Return a policy that no start meets, for when there is none that could be read.
+
+    Args:
+        why: Told to who wants to start something.
+        owner: Whom to ask.
+    """
+    rule = Rule(
+        id="policy-unreadable", title="There is a policy", on="request", controls=("CM-6",), message=why, cel="false"
+    )
+    return Policy((rule,), {rule.id: owner})

@@ -182,6 +182,89 @@ class DecisionRow(Base):
     profile_version: Mapped[int | None]
     profile_digest: Mapped[str | None] = mapped_column(String(80))
     snapshot: Mapped[str] = mapped_column(String(80))
+    image: Mapped[str] = mapped_column(String(400), default="", server_default="")  # registry, name and digest
+    warnings: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    exceptions: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # ids of those it needed
+
+
+class ProfileVersion(Base):
+    """A version of a profile that a curator proposed, and what became of it. Its content never changes."""
+
+    __tablename__ = "profile_versions"
+    __table_args__ = (UniqueConstraint("name", "number"), Index("ix_profile_versions_state", "state"))
+
+    digest: Mapped[str] = mapped_column(String(80), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    number: Mapped[int]
+    content: Mapped[dict[str, Any]]
+    author: Mapped[str] = mapped_column(String(255))  # empty for one that ships
+    author_subject: Mapped[str] = mapped_column(String(255))
+    message: Mapped[str] = mapped_column(Text, default="")
+    state: Mapped[str] = mapped_column(String(16), default="proposed")  # proposed | approved | deprecated | withdrawn
+    proposed_at: Mapped[datetime] = mapped_column(default=now)
+    approved_at: Mapped[datetime | None]
+    deprecated_at: Mapped[datetime | None]
+    successor: Mapped[str] = mapped_column(String(80), default="")  # name@number
+    removal_at: Mapped[datetime | None]  # when a deprecated one can be started no more
+
+    approvals: Mapped[list[Approval]] = relationship(order_by="Approval.id")
+
+
+class Approval(Base):
+    """What one person says to a version; the last word of each counts, and the record of acts has all of them."""
+
+    __tablename__ = "approvals"
+    __table_args__ = (UniqueConstraint("digest", "approver_subject"),)
+
+    id: Mapped[int] = mapped_column(_Serial, primary_key=True, autoincrement=True)
+    digest: Mapped[str] = mapped_column(ForeignKey("profile_versions.digest"))
+    approver: Mapped[str] = mapped_column(String(255))
+    approver_subject: Mapped[str] = mapped_column(String(255))
+    verdict: Mapped[str] = mapped_column(String(16))  # approve | refuse
+    comment: Mapped[str] = mapped_column(Text, default="")
+    images: Mapped[dict[str, Any]] = mapped_column(default=dict)  # name → registry, name and digest, as seen then
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class PolicyException(Base):
+    """A rule that a profile need not meet, for some people, until a time."""
+
+    __tablename__ = "policy_exceptions"
+    __table_args__ = (Index("ix_policy_exceptions_profile", "profile", "until"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=lambda: new_id("e"))
+    profile: Mapped[str] = mapped_column(String(64))
+    rule: Mapped[str] = mapped_column(String(64))
+    users: Mapped[list[Any]] = mapped_column(default=list)
+    groups: Mapped[list[Any]] = mapped_column("group_names", default=list)
+    reason: Mapped[str] = mapped_column(Text)
+    owner: Mapped[str] = mapped_column(String(255))  # who answers for it
+    until: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    revoked_by: Mapped[str | None] = mapped_column(String(255))
+    revoked_at: Mapped[datetime | None]
+
+
+class CatalogState(Base):
+    """What all processes agree on (one row): how often the catalog was changed here, and the latest time they saw."""
+
+    __tablename__ = "catalog_state"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    generation: Mapped[int] = mapped_column(default=0)
+    clock: Mapped[datetime]
+
+
+class Snapshot(Base):
+    """A catalog that a decision looked at, by digest: versions by digest, rules and enclave in full."""
+
+    __tablename__ = "snapshots"
+
+    digest: Mapped[str] = mapped_column(String(80), primary_key=True)
+    content: Mapped[dict[str, Any]]
+    enclave: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(default=now, index=True)
 
 
 class ServerStart(Base):

@@ -25,6 +25,7 @@ _METADATA_SERVICE = "169.254.169.254/32"  # hands out a node's credentials in mo
 _USER = 1000
 _GROUP = 100
 _TMP_SIZE = "1Gi"
+_UNNAMED = "default--server"  # no name gives this label: what is changed ends in a hash
 
 
 def label_value(text: str) -> str:
@@ -48,7 +49,7 @@ def labels(profile: str, version: int, purpose: str, user: str, name: str) -> di
         version: Its version.
         purpose: ``server`` or ``run``.
         user: Who it is for.
-        name: Name of the server, or id of the run.
+        name: Name of the server (empty for the default), or id of the run.
     """
     return {
         **MANAGED_BY,
@@ -56,7 +57,7 @@ def labels(profile: str, version: int, purpose: str, user: str, name: str) -> di
         f"{PREFIX}/profile-version": str(version),
         f"{PREFIX}/purpose": purpose,
         f"{PREFIX}/user": label_value(user),
-        f"{PREFIX}/name": label_value(name or "default"),
+        f"{PREFIX}/name": label_value(name) if name else _UNNAMED,
     }
 
 

@@ -48,15 +48,9 @@ def namespace_name(user: str) -> str:
     return f"{objects.PREFIX}-{safe_slug(user, 50)}"
 
 
-def image_of(spec: Spec, enclave: Enclave) -> str:
-    """Return registry, name and digest of a profile's image in an enclave.
-
-    Where the enclave's lock does not hold the image, the name itself comes back, and the rule on digests refuses it.
-    """
-    return enclave.spec.images.get(spec.image, spec.image)
-
-
-def render(profile: Profile, spec: Spec, enclave: Enclave, *, user: str, purpose: str, name: str) -> Rendering:
+def render(
+    profile: Profile, spec: Spec, enclave: Enclave, *, user: str, purpose: str, name: str, image: str
+) -> Rendering:
     """Return what a start of a profile makes.
 
     Args:
@@ -66,18 +60,21 @@ def render(profile: Profile, spec: Spec, enclave: Enclave, *, user: str, purpose
         user: Who it is for.
         purpose: ``server`` or ``run``.
         name: Name of the server (empty for the default), or the run's launch id.
+        image: Registry, name and digest (`judging.image_of`).
     """
     where = namespace_name(user)
     marks = objects.labels(profile.name, profile.version, purpose, user, name)
     server = purpose == "server"
-    own_name = f"{purpose}-{marks[f'{objects.PREFIX}/name'].lower()}" if server else name
+    own_name = name
+    if server:
+        own_name = f"server-{safe_slug(name, 50)}" if name else "server"
     home = None
     if server and spec.storage.home is not None:
         claim = objects.labels(profile.name, profile.version, purpose, user, "home")
         home = objects.home_claim("home", where, claim, spec.storage.home.size, enclave.spec.storage_class)
     pod_spec = objects.pod_spec(
         spec,
-        image=image_of(spec, enclave),
+        image=image,
         command=SERVER_COMMAND if server else RUN_COMMAND,
         env={"HUB_EXT_PROFILE": profile.name},
         home_claim="home" if home else None,

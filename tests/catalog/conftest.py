@@ -45,7 +45,7 @@ def facts() -> Callable[..., Facts]:
     """What is true, for an analyst on a machine with the default environment."""
 
     def facts(*profiles: Profile, groups: tuple[str, ...] = ("analysts",), **more: Any) -> Facts:
-        more.setdefault("environments", frozenset({"default"}))
+        more.setdefault("environments", {"default": "localhost/environment/default@sha256:" + "0" * 64})
         return Facts(datetime(2026, 3, 1, tzinfo=UTC), frozenset(groups), Catalog(profiles), **more)
 
     return facts

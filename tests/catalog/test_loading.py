@@ -69,7 +69,7 @@ def test_a_date_is_text_as_it_was_written(read):
         ("5", "must be a mapping of fields"),
         (GOOD + "spec: {}\n", ":12: is not YAML: the key 'spec' is there twice"),
         (GOOD.replace("{name: standard,", "{name: standard, name: other,"), ":3: is not YAML: the key 'name' is there"),
-        (GOOD.replace("spec:\n  description", "spec:\n\tdescription"), ":5: is not YAML: found character '\\t'"),
+        (GOOD.replace("spec:\n  description", "spec:\n\tdescription"), ":5: is not YAML: a tab stands where"),
         (GOOD.encode() + b"# \xff\n", "is not text in UTF-8"),
         (GOOD.encode("utf-16"), "is not text in UTF-8"),
         (GOOD + "\0", "U+0000"),
@@ -108,7 +108,7 @@ def test_a_bomb_is_refused_before_it_grows(read):
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("  access:", "  acess:", ":6: spec.acess: is not known here"),
+        ("  access:", "  acess:", ":6: spec.acess: is not known here; did you mean access?"),
         ("kind: Profile", "kind: Pod", ":2: kind: "),
         ("owner: platform-team", "owner: 5", ":3: metadata.owner: "),
         ("  image: notebooks/standard\n", "", ":4: spec.image: is missing"),
@@ -119,7 +119,7 @@ def test_a_bomb_is_refused_before_it_grows(read):
         ("sets: lifetime.idle", "sets: lifetime.idel", ":11: spec.options.idle: sets 'lifetime.idel'"),
         ("maximum: 240", "maximum: " + "9" * 400, ":11: spec.options.idle: maximum"),
         ("maximum: 240", "maximum: .inf", ":11: spec.options.idle: maximum inf is not a whole number"),
-        ("For tests.", '"\\ud800"', ":5: spec.description: "),
+        ("For tests.", '"\\ud800"', ":5: is not YAML: found invalid Unicode"),
         ("version: 1", "version: true", ":3: metadata.version: "),
         ("version: 1", "version: 2", "metadata says standard/2.yaml"),
         ("name: standard", "name: other", "metadata says other/1.yaml"),

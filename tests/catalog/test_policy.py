@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub_ext.catalog.cel import BadRule, compile_rule, without_nulls
-from hub_ext.catalog.check import check, check_profile, extremes, junit, sarif
+from hub_ext.catalog.check import check, check_profile, extremes
 from hub_ext.catalog.loading import Catalog, load
 from hub_ext.catalog.policy import Enclave, Policy, PolicyRules, merge
+from hub_ext.catalog.reports import junit, sarif
 from hub_ext.kubernetes.render import render
 from hub_ext.settings import shipped
 
@@ -35,7 +36,8 @@ ENCLAVE = Enclave.model_validate(
     }
 )
 STANDARD = CATALOG.versions("standard")[-1]
-RENDERING = render(STANDARD, STANDARD.spec, ENCLAVE, user="ann", purpose="server", name="")
+IMAGE = ENCLAVE.spec.images["notebooks/standard"]
+RENDERING = render(STANDARD, STANDARD.spec, ENCLAVE, user="ann", purpose="server", name="", image=IMAGE)
 
 
 def broken(kind: str, subject: dict[str, Any]) -> set[str]:
@@ -214,10 +216,10 @@ def test_check_names_file_rule_and_choice() -> None:
 
 
 def test_everything_that_ships_passes_and_the_reports_can_be_read() -> None:
-    assert check(CATALOG, POLICY, ENCLAVE) == []
-    nothing = Catalog((), ())
-    assert check(nothing, POLICY, ENCLAVE) == []
+    assert check(CATALOG) == []
+    assert check(Catalog((), ())) == []
     bare = ENCLAVE.model_copy(update={"spec": ENCLAVE.spec.model_copy(update={"images": {}})})
-    findings = check(CATALOG, POLICY, bare)
+    catalog = Catalog(CATALOG.profiles, (), POLICY, bare)
+    findings = check(catalog)
     assert '"ruleId": "digest-pinned"' in sarif(findings, POLICY, "1.0")
-    assert 'failures="4"' in junit(findings, CATALOG)
+    assert 'failures="4"' in junit(findings, catalog)

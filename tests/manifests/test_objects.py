@@ -36,7 +36,7 @@ def test_the_pod_of_a_server_is_exactly_this() -> None:
                 "hub-ext/profile-version": "3",
                 "hub-ext/purpose": "server",
                 "hub-ext/user": "ann",
-                "hub-ext/name": "default",
+                "hub-ext/name": "default--server",
             },
         },
         "spec": {

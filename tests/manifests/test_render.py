@@ -22,11 +22,12 @@ ENCLAVE = Enclave.model_validate(
         },
     }
 )
+IMAGE = ENCLAVE.spec.images["notebooks/standard"]
 STANDARD = load(shipped("profiles")).versions("standard")[-1]
 
 
 def test_a_server_makes_its_namespace_first_and_its_pod_last() -> None:
-    made = render(STANDARD, STANDARD.spec, ENCLAVE, user="ann", purpose="server", name="")
+    made = render(STANDARD, STANDARD.spec, ENCLAVE, user="ann", purpose="server", name="", image=IMAGE)
     kinds = [one["kind"] for one in made.all()]
     assert kinds == [
         "Namespace", "NetworkPolicy", "ResourceQuota", "LimitRange", "PersistentVolumeClaim", "NetworkPolicy", "Pod",
@@ -37,7 +38,7 @@ def test_a_server_makes_its_namespace_first_and_its_pod_last() -> None:
 
 
 def test_a_run_makes_a_job_and_no_home() -> None:
-    made = render(STANDARD, STANDARD.spec, ENCLAVE, user="ann", purpose="run", name="r-1")
+    made = render(STANDARD, STANDARD.spec, ENCLAVE, user="ann", purpose="run", name="r-1", image=IMAGE)
     assert made.home is None
     assert made.all()[-1]["kind"] == "Job"
     assert made.pod["spec"]["activeDeadlineSeconds"] == STANDARD.spec.lifetime.maximum * 60
@@ -53,8 +54,8 @@ def test_two_people_never_share_a_namespace() -> None:
 def test_a_diff_says_what_servers_would_become() -> None:
     values, misfits = choose_all(STANDARD, {"memory": "8Gi"})
     assert misfits == []
-    before = render(STANDARD, STANDARD.spec, ENCLAVE, user="ann", purpose="server", name="").all()
-    after = render(STANDARD, apply(STANDARD, values), ENCLAVE, user="ann", purpose="server", name="").all()
+    before = render(STANDARD, STANDARD.spec, ENCLAVE, user="ann", purpose="server", name="", image=IMAGE).all()
+    after = render(STANDARD, apply(STANDARD, values), ENCLAVE, user="ann", purpose="server", name="", image=IMAGE).all()
     found = {(one.object, one.path): (one.before, one.after) for one in differences(before, after)}
     assert found["Pod", "spec.containers[notebook].resources.limits.memory"] == ("4Gi", "8Gi")
     assert ("Namespace", "metadata.name") not in found

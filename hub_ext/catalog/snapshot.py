@@ -1,0 +1,125 @@
+"""The catalog of one moment: profiles with their standing, policy and enclave, as one immutable object."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Literal
+
+from hub_ext.catalog.documents import FileProblem
+from hub_ext.catalog.models import Profile
+from hub_ext.catalog.policy import NO_ENCLAVE, Enclave, Policy
+
+State = Literal["trusted", "approved", "deprecated", "removed"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a version came to be one that may be started, and how long it may.
+
+    Attributes:
+        state: ``trusted`` (it ships with this release), ``approved``, ``deprecated`` or ``removed``.
+        approvers: Names of who approved it.
+        approved_at: When it was approved.
+        images: Images that the approvals named: name → registry, name and digest.
+        successor: What to use in its place, as ``name@number``; empty for nothing.
+        removal_at: When it can be started no more, for a deprecated one.
+    """
+
+    state: State = "trusted"
+    approvers: tuple[str, ...] = ()
+    approved_at: datetime | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
+    successor: str = ""
+    removal_at: datetime | None = None
+
+    def gone(self, at: datetime) -> bool:
+        """Return whether it can be started no more at a time."""
+        return self.state == "removed" or (self.removal_at is not None and at >= self.removal_at)
+
+
+TRUSTED = Standing()
+_NO_RULES = Policy(())
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What may be started, and what it must meet.
+
+    Attributes:
+        profiles: Every version that is or was startable; `standing` says which.
+        problems: What is wrong with files; what was read last from them is kept.
+        policy: The rules.
+        enclave: The network.
+        standings: By name and number; what is not here is trusted.
+        proposals: Versions in files that no curator has proposed.
+        notes: What a curator should know of this snapshot (where its policy comes from).
+    """
+
+    profiles: tuple[Profile, ...]
+    problems: tuple[FileProblem, ...] = ()
+    policy: Policy = _NO_RULES
+    enclave: Enclave = NO_ENCLAVE
+    standings: Mapping[tuple[str, int], Standing] = field(default_factory=dict)
+    proposals: tuple[Profile, ...] = ()
+    notes: tuple[str, ...] = ()
+    _by_name: dict[str, list[Profile]] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _removed: dict[str, list[Profile]] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for profile in self.profiles:
+            removed = self.standing(profile).state == "removed"
+            (self._removed if removed else self._by_name).setdefault(profile.name, []).append(profile)
+        for versions in (*self._by_name.values(), *self._removed.values()):
+            versions.sort(key=lambda profile: profile.version)
+
+    def standing(self, profile: Profile) -> Standing:
+        """Return how a version stands."""
+        return self.standings.get((profile.name, profile.version), TRUSTED)
+
+    def versions(self, name: str) -> list[Profile]:
+        """Return the versions of a profile that may be started, the lowest first; none for an unknown name."""
+        return self._by_name.get(name, [])
+
+    def removed(self, name: str) -> list[Profile]:
+        """Return the versions of a profile that can be started no more, the lowest first."""
+        return self._removed.get(name, [])
+
+    def usual(self, name: str) -> Profile | None:
+        """Return the version that a start without a number gets: the highest that is not deprecated, if there is one.
+
+        Args:
+            name: Name of the profile.
+        """
+        versions = self.versions(name)
+        current = [one for one in versions if self.standing(one).state != "deprecated"]
+        return next(reversed(current or versions), None)
+
+    def newest(self) -> list[Profile]:
+        """Return, for each profile, the version that a start without a number gets; by title."""
+        found = [profile for name in self._by_name if (profile := self.usual(name)) is not None]
+        return sorted(found, key=lambda one: one.metadata.title.casefold())
+
+    def content(self) -> dict[str, Any]:
+        """Return the snapshot as JSON: versions by digest, rules and enclave in full."""
+        return {
+            "profiles": sorted(self._entry(profile) for profile in self.profiles),
+            "rules": [rule.model_dump(mode="json") for rule in self.policy.rules],
+            "owners": dict(self.policy.owners),
+            "enclave": self.enclave.model_dump(mode="json", by_alias=True),
+        }
+
+    def _entry(self, profile: Profile) -> list[Any]:
+        standing = self.standing(profile)
+        removal = standing.removal_at.isoformat() if standing.removal_at else ""
+        return [profile.name, profile.version, profile.digest, standing.state, standing.successor, removal]
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of the snapshot."""
+        text = json.dumps(self.content(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
