@@ -8,10 +8,12 @@ Call it last: it looks at what stands in the configuration, and refuses what wou
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -184,9 +186,11 @@ def _port(state: Path) -> int:
     """Return a free port for the service, where possible the one of the last time, and record it."""
     path = state / "run" / "service-port.json"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    known = json.loads(path.read_text()) if path.exists() else 0
-    port = free_port(int(known))
-    path.write_text(json.dumps(port))
+    known = 0
+    with contextlib.suppress(OSError, ValueError):  # none yet, or half of one: any other port does as well
+        known = int(json.loads(path.read_text()))
+    port = free_port(known)
+    _write(path, json.dumps(port))
     return port
 
 
@@ -194,13 +198,21 @@ def _secret(state: Path, name: str) -> str:
     """Return a secret of 32 bytes as hex digits, made at first use and readable by this user alone."""
     path = state / "keys" / name
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(secrets.token_hex(32))
+    if not path.exists():
+        _write(path, secrets.token_hex(32))
     return path.read_text().strip()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that its owner alone may read, all or nothing: half a key would be one for ever."""
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".partial")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+        Path(partial).replace(path)
+    except OSError:
+        Path(partial).unlink(missing_ok=True)
+        raise
 
 
 def _pages(c: Config, settings: HubExt) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from hub_ext.executor.events import FULL
+
 LARGEST = 10 * 2**20  # bytes
 
 
 def keep_small(folder: Path, largest: int = LARGEST) -> list[Path]:
     """Move the content of each log that is too large to a file beside it; the one before that goes.
 
-    The log itself is emptied, not replaced: the process that writes it has it open, to append.
+    The log itself is emptied, not replaced: the process that writes it has it open, to append. On a full disk its
+    content is not kept.
 
     Args:
         folder: Folder of the logs; folders in it are looked at, too.
@@ -23,7 +26,13 @@ def keep_small(folder: Path, largest: int = LARGEST) -> list[Path]:
     emptied = []
     for path in folder.rglob("*.log"):
         if path.is_file() and path.stat().st_size > largest:
-            shutil.copyfile(path, path.with_suffix(".log.1"))
+            older = path.with_suffix(".log.1")
+            try:
+                shutil.copyfile(path, older)
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                older.unlink(missing_ok=True)  # a full disk needs the space more than anybody the log
             with path.open("r+b") as log:
                 log.truncate(0)
             emptied.append(path)

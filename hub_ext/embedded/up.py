@@ -25,8 +25,9 @@ from hub_ext.embedded.logs import keep_small
 from hub_ext.embedded.names import check_roles, parse_roles
 from hub_ext.embedded.processes import Recorded, descendants, end, port_is_free, signal_all
 from hub_ext.embedded.runs import cancel_runs
-from hub_ext.embedded.state import StateFolder
+from hub_ext.embedded.state import StateFolder, unusable
 from hub_ext.errors import Conflict, HubExtError, InvalidInput, StorageFull, Unavailable
+from hub_ext.executor.events import FULL
 from hub_ext.settings import HubExt
 from hub_ext.spawner.answering import last_words
 
@@ -56,10 +57,18 @@ def main(settings: HubExt, port: int, password: str | None) -> int:
     try:
         return Platform(settings, port, password).run()
     except HubExtError as error:
-        print(f"{error.title}: {error.detail}", file=sys.stderr)  # noqa: T201
-        if error.hint:
-            print(error.hint, file=sys.stderr)  # noqa: T201
-        return 2 if isinstance(error, InvalidInput) else 1
+        return _refuse(error)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        return _refuse(unusable(error, settings.state))
+
+
+def _refuse(error: HubExtError) -> int:
+    print(f"{error.title}: {error.detail}", file=sys.stderr)  # noqa: T201
+    if error.hint:
+        print(error.hint, file=sys.stderr)  # noqa: T201
+    return 2 if isinstance(error, InvalidInput) else 1
 
 
 class Platform:
