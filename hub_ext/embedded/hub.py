@@ -7,12 +7,16 @@ from typing import Any
 
 from jupyterhub.app import JupyterHub
 from jupyterhub.services.service import Service
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
 from tornado.ioloop import PeriodicCallback
 from traitlets import Unicode
 
 from hub_ext.embedded.cookies import RenamingApplication
 
 _LOOK_EVERY = 1000  # milliseconds; JupyterHub looks after a managed service every half minute, which cannot be set
+
+_FULL = "The disk of this platform has no space left, so nothing was changed. Tell an admin."
 
 
 class EmbeddedHub(JupyterHub):
@@ -25,6 +29,11 @@ class EmbeddedHub(JupyterHub):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._watches: list[PeriodicCallback] = []
+
+    def init_db(self) -> None:
+        """Open the Hub's database; what it cannot write is told as such on the Hub's pages."""
+        super().init_db()
+        event.listen(self.db.get_bind(), "handle_error", _say_when_full)
 
     def init_tornado_application(self) -> None:
         """Make the web application."""
@@ -50,6 +59,12 @@ class EmbeddedHub(JupyterHub):
         for watch in self._watches:
             watch.stop()
         await super().cleanup()
+
+
+def _say_when_full(context: ExceptionContext) -> None:
+    if context.sqlalchemy_exception is not None and "disk is full" in str(context.original_exception):
+        # JupyterHub shows this in place of "Internal Server Error".
+        context.sqlalchemy_exception.jupyterhub_message = _FULL  # type: ignore[attr-defined]
 
 
 main = EmbeddedHub.launch_instance
