@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
+import socket
 from pathlib import Path
 
 _TAIL = 16 * 1024
@@ -17,6 +19,17 @@ _TELLING = (
 )
 
 
+def somebody_listens(port: int) -> bool:
+    """Return whether a connection to a port of this machine is not refused (a few microseconds, nothing waits).
+
+    Args:
+        port: The port.
+    """
+    with socket.socket() as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(("127.0.0.1", port)) != errno.ECONNREFUSED
+
+
 async def answers(port: int, path: str, within: float = 5.0) -> bool:
     """Return whether a server on this machine answers a request with 200.
 
@@ -25,6 +38,8 @@ async def answers(port: int, path: str, within: float = 5.0) -> bool:
         path: What to ask for.
         within: How long one answer may take, in seconds.
     """
+    if not somebody_listens(port):
+        return False
     try:
         async with asyncio.timeout(within):  # `wait_for` would lose a cancellation that comes with the refusal
             return await _ask(port, path)

@@ -24,7 +24,7 @@ from hub_ext.spawner.answering import answers, last_words
 from hub_ext.spawner.base import DecidedSpawner, StartFailed
 from hub_ext.spawner.ledger import Outcome
 
-_LOOK_EVERY = 0.015  # seconds between two questions whether the server answers
+_LOOK_EVERY = 0.01  # seconds between two questions whether the server answers
 _ROUTE_WITHIN = 1.5  # seconds that a route which is being added gets, before it is taken away
 _GRACE = 5.0  # seconds that a server gets to end by itself
 _MARK = "HUB_EXT_SERVER_START"
