@@ -244,7 +244,7 @@ def test_a_private_workflow_of_somebody_else_is_as_if_it_were_not_there(client: 
 CELLS = [
     ("raises", "raise KeyError('nobody')", "failed", "KeyError"),
     ("leaves", "import sys; sys.exit(3)", "failed", "SystemExit"),
-    ("dies", "import os; os._exit(7)", "failed", "kernel"),
+    ("dies", "import os; os._exit(7)", "failed", "exit code 7"),
     ("kills its kernel", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "failed", "kernel"),
     ("asks", "input('?')", "failed", "input"),
     ("forks", "import os\npid = os.fork()\nif pid == 0:\n    import time; time.sleep(300)", "succeeded", ""),
