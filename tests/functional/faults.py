@@ -22,7 +22,7 @@ import psutil
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
-from tests.functional.conftest import HEALTH, Platform
+from tests.functional.conftest import COMMAND, HEALTH, Platform
 
 API = "/services/workflows/api/v1"
 ENDED = {"succeeded", "failed", "cancelled", "lost"}
@@ -123,6 +123,25 @@ def listening(port: int) -> bool:
     )
 
 
+def refused(state: Path) -> str:
+    """Return what `hub-ext up` says when it does not start on a state folder: two lines, and nothing is left."""
+    environment = Platform(state).environment
+    found = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert found.returncode == 1, found
+    assert (found.stdout, len(found.stderr.splitlines())) == ("", 2)
+    assert not processes_of(state)
+    return found.stderr
+
+
+def sign_in(browser: httpx.Client, platform: Platform, user: str) -> httpx.Response:
+    """Sign in at a platform with a browser that may be signed in elsewhere, and return the last answer."""
+    page = browser.get(f"{platform.url}/hub/login")
+    found = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
+    assert found, page.text[:500]
+    fields = {"username": user, "password": platform.password, "_xsrf": found[1]}
+    return browser.post(f"{platform.url}/hub/login?next=/services/workflows/", data=fields)
+
+
 class World:
     """A platform of one's own, people on it, and a tally that their runs write.
 
@@ -155,9 +174,8 @@ class World:
 
     def close(self) -> None:
         """End whatever is left, for good."""
-        for process in processes_of(self.folder):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        while left := processes_of(self.folder):
+            kill(*left)
         if self.platform.process is not None:
             self.platform.process.wait(30)
 

@@ -1,12 +1,9 @@
-"""Ctrl-C stops everything and the next start finds everything; a start that cannot be says why in one sentence."""
+"""Ctrl-C stops everything, the next start finds everything; a folder nobody can write; two platforms side by side."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.functional.conftest import COMMAND, Platform
-from tests.functional.faults import API, PATIENCE, World, processes_of, until
+from tests.functional.conftest import Platform
+from tests.functional.faults import API, PATIENCE, World, processes_of, refused, sign_in, until
 
 pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("faults"), pytest.mark.timeout(600)]
 
@@ -73,6 +70,8 @@ def test_ctrl_c_stops_everything_and_the_next_start_finds_everything(world: Worl
     assert world.platform.said().rstrip().endswith("Stopped.")
     assert not list((world.state / "launches").iterdir())
     assert [path.name for path in (world.state / "secrets").iterdir()] == [waiting]
+    for record in ("service-port.json", "hub.json", "proxy.json"):
+        (world.state / "run" / record).write_text("")  # as a power cut leaves it
     world.up()
     cancelled(world, running)
     assert world.until_state(waiting, "succeeded")
@@ -85,7 +84,8 @@ def test_ctrl_c_stops_everything_and_the_next_start_finds_everything(world: Worl
     assert history(world) == before | dict.fromkeys(running, "cancelled") | {waiting: "succeeded"}
     assert gallery(world) == shown
     assert world.server("amy") == {}
-    assert "amy" in world.platform.login("amy").get("/services/workflows/").text
+    with contextlib.closing(world.platform.login("amy")) as browser:
+        assert "amy" in browser.get("/services/workflows/").text
     world.nothing_of_runs()
     world.audit_is_intact()
 
@@ -112,11 +112,12 @@ def test_ctrl_c_twice_ends_at_once_and_what_ran_is_told_truly(world: World) -> N
     world.audit_is_intact()
 
 
-def test_sigterm_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["hub", "proxy", "service"])
+def test_sigterm_while_it_starts_leaves_nothing(tmp_path: Path, part: str) -> None:
     started = World(tmp_path)
     try:
         started.platform.launch()
-        until(lambda: (started.state / "run" / "hub.json").exists())
+        until(lambda: (started.state / "run" / f"{part}.json").exists())
         assert started.platform.stop(signal.SIGTERM) == 0
         until(lambda: not processes_of(started.state), 10, lambda: processes_of(started.state))
         assert "Traceback" not in started.platform.said()
@@ -125,45 +126,6 @@ def test_sigterm_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
 
 
 # -- not starting ------------------------------------------------------------------------------------------------------
-
-
-def refused(state: Path, **settings: str) -> str:
-    """Return what `hub-ext up` says when it does not start: on an empty port, unless told another."""
-    platform = Platform(state, **settings)
-    found = subprocess.run(
-        COMMAND, env=platform.environment, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
-    assert found.returncode in (1, 2), found
-    assert "Traceback" not in found.stdout + found.stderr
-    return found.stdout + found.stderr
-
-
-def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        port = holder.getsockname()[1]
-        said = refused(tmp_path / "state", HUB_EXT_PORT=str(port))
-    assert re.search(rf"The port {port} is taken by process {os.getpid()} \(\S+\)\.\nSet HUB_EXT_PORT", said), said
-    assert not processes_of(tmp_path)
-
-
-def test_a_second_platform_on_the_same_folder_is_refused_and_the_first_goes_on(world: World) -> None:
-    assert world.platform.process is not None
-    said = refused(world.state)
-    assert f"is used by a running platform (process {world.platform.process.pid})." in said
-    assert len(said.strip().splitlines()) == 2
-    assert world.ask("GET", f"{API}/runs").status_code == 200
-    assert all(part.is_running() for part in world.parts())
-
-
-def test_a_state_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "state"
-    path.write_text("mine")
-    said = refused(path)
-    assert f"The state folder {path} cannot be written: " in said
-    assert "Set HUB_EXT_STATE" in said
-    assert path.read_text() == "mine"
 
 
 @contextlib.contextmanager
@@ -189,16 +151,6 @@ def test_a_state_folder_that_cannot_be_written_is_refused(tmp_path: Path, below:
 # -- two platforms -----------------------------------------------------------------------------------------------------
 
 
-def sign_in(browser: httpx.Client, platform: Platform, user: str) -> None:
-    """Sign in at a platform with the browser."""
-    page = browser.get(f"{platform.url}/hub/login")
-    found = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
-    assert found, page.text[:500]
-    fields = {"username": user, "password": platform.password, "_xsrf": found[1]}
-    answer = browser.post(f"{platform.url}/hub/login?next=/services/workflows/", data=fields)
-    assert answer.status_code == 200, answer.text[:500]
-
-
 def is_signed_in(browser: httpx.Client, platform: Platform, user: str) -> bool:
     """Return whether a page of the sharing service and one of the Hub greet the user."""
     pages = [browser.get(platform.url + path) for path in ("/services/workflows/", "/hub/spawn")]
@@ -211,8 +163,8 @@ def test_two_platforms_on_one_machine_do_not_meet_in_one_browser(world: World, t
     try:
         second.platform.password = "another password altogether"
         second.up()
-        sign_in(browser, world.platform, "amy")
-        sign_in(browser, second.platform, "bob")
+        for one, name in ((world, "amy"), (second, "bob")):
+            assert sign_in(browser, one.platform, name).status_code == 200
         assert is_signed_in(browser, world.platform, "amy")
         assert is_signed_in(browser, second.platform, "bob")
         assert second.publish(user="bob").status_code == 201
