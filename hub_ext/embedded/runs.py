@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import psutil
@@ -36,23 +36,14 @@ def cancel_runs(settings: HubExt, impatient: Callable[[], bool]) -> None:
     database = Database(settings.database)
     runtime = LocalRuntime(launches, settings.state / "cache")
     reconciler = Reconciler(database, Store(settings.results), Vault(settings.state), runtime, settings)
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            reconciler.cancel_all()
-        except BaseException as error:  # noqa: BLE001  # raised again where somebody waits
-            failed.append(error)
-
-    worker = threading.Thread(target=work, daemon=True)
-    worker.start()
-    while worker.is_alive():
-        worker.join(0.1)
-        if impatient():
-            _kill(launches)
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(reconciler.cancel_all)
+        while not job.done():
+            wait([job], timeout=0.1)
+            if impatient():
+                _kill(launches)
     database.dispose()
-    if failed:
-        raise failed[0]
+    job.result()
 
 
 def _kill(launches: Path) -> None:

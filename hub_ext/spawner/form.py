@@ -19,6 +19,7 @@ from hub_ext.catalog.models import Option, Profile, Spec
 from hub_ext.catalog.options import allowed_words, apply, choose_all
 from hub_ext.catalog.quantities import human_size, parse_size
 from hub_ext.errors import InvalidInput, Problem
+from hub_ext.settings import shipped
 
 _LONGEST = 200
 
@@ -215,7 +216,9 @@ def control(profile: Profile, name: str, value: Any, problem: str = "") -> Contr
     return Control(kind="number", minimum=option.minimum, maximum=option.maximum, step=step, **common)
 
 
-def card(profile: Profile, attempt: Attempt, last: dict[str, Any], denied: tuple[str, str]) -> Card:
+def card(
+    profile: Profile, attempt: Attempt, last: dict[str, Any], denied: tuple[str, str] = ("", ""), badge: str = ""
+) -> Card:
     """Return a profile as a card.
 
     Args:
@@ -223,6 +226,7 @@ def card(profile: Profile, attempt: Attempt, last: dict[str, Any], denied: tuple
         attempt: What was just typed, if it came back.
         last: The options of the last start.
         denied: Why she may not use it, and whom to ask; two empty texts if she may.
+        badge: Why it is trusted; empty for nothing to say.
     """
     typed = attempt.options.get("profile") == profile.name
     was_last = last.get("profile") == profile.name
@@ -235,7 +239,7 @@ def card(profile: Profile, attempt: Attempt, last: dict[str, Any], denied: tuple
         line=profile.spec.description,
         sizes=sizes(_spec_with(profile, chosen)),
         keeper=profile.metadata.owner,
-        badge="trusted with this release",
+        badge=badge,
         tags=profile.metadata.tags,
         controls=tuple(control(profile, name, chosen.get(name), wrong.get(name, "")) for name in profile.spec.options),
         denied=denied[0],
@@ -259,10 +263,13 @@ def cards(spawner: Any) -> list[Card]:
     facts = spawner.ledger.decisions.facts(group.name for group in spawner.user.groups)
     attempt = _attempt.get() or Attempt()
     last = spawner.orm_spawner.user_options or {}
+    ships = spawner.ledger.settings.profiles == shipped("profiles")
+    badge = "trusted with this release" if ships else ""
     found = []
     for profile in facts.catalog.newest():
         reason = may_use(profile, facts)
-        found.append(card(profile, attempt, last, (reason.message, reason.ask) if reason else ("", "")))
+        denied = (reason.message, reason.ask) if reason else ("", "")
+        found.append(card(profile, attempt, last, denied, badge))
     return sorted(found, key=lambda one: (not one.last, bool(one.denied)))
 
 

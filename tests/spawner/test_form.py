@@ -13,7 +13,7 @@ from hub_ext.catalog.decide import Facts, Request, decide
 from hub_ext.catalog.loading import Catalog, load
 from hub_ext.db.types import now
 from hub_ext.errors import InvalidInput, Problem
-from hub_ext.settings import shipped
+from hub_ext.settings import HubExt, shipped
 from hub_ext.spawner import form
 from hub_ext.spawner.form import Attempt, card, control, minutes, parse, sizes
 
@@ -149,7 +149,7 @@ def test_each_kind_of_option_has_its_control(kinds: Catalog) -> None:
 
 def test_a_card_shows_what_start_would_give_with_the_options_of_the_last_time() -> None:
     last = {"profile": "standard", "version": 1, "options": {"memory": "8Gi", "idle": 120}}
-    shown = card(STANDARD, Attempt(), last, ("", ""))
+    shown = card(STANDARD, Attempt(), last)
     assert shown.last
     assert shown.sizes[0] == "8 GB memory"
     assert {one.name: one.value for one in shown.controls} == {
@@ -160,21 +160,21 @@ def test_a_card_shows_what_start_would_give_with_the_options_of_the_last_time() 
 
 def test_options_of_the_last_time_that_do_not_fit_any_more_are_not_promised() -> None:
     last = {"profile": "standard", "options": {"memory": "64Gi"}}
-    assert card(STANDARD, Attempt(), last, ("", "")).sizes[0] == "4 GB memory"
+    assert card(STANDARD, Attempt(), last).sizes[0] == "4 GB memory"
 
 
 def test_what_was_typed_comes_back_with_the_problem_beside_it() -> None:
     attempt = Attempt(
         {"profile": "standard", "options": {"idle": 5}}, [Problem("options.idle", "It can be from 15 to 240.")]
     )
-    shown = card(STANDARD, attempt, {}, ("", ""))
+    shown = card(STANDARD, attempt, {})
     idle = next(one for one in shown.controls if one.name == "option:standard:idle")
     assert shown.open
     assert (idle.value, idle.problem) == (5, "It can be from 15 to 240.")
 
 
 def test_search_words_hold_name_purpose_size_and_keeper() -> None:
-    words = card(STANDARD, Attempt(), {}, ("", "")).words
+    words = card(STANDARD, Attempt(), {}).words
     assert all(word in words for word in ("standard", "pandas", "4 gb", "platform-team"))
 
 
@@ -186,12 +186,14 @@ class _Group:
 class _Server:
     """What the form needs of a spawner."""
 
-    def __init__(self, catalog: Catalog, options: Any = None) -> None:
+    def __init__(self, catalog: Catalog, options: Any = None, settings: Any = None) -> None:
+        settings = settings or HubExt()
+
         class Decisions:
             def facts(self, groups: Any) -> Facts:
                 return Facts(now(), frozenset(groups), catalog)
 
-        self.ledger = type("Ledger", (), {"decisions": Decisions()})()
+        self.ledger = type("Ledger", (), {"decisions": Decisions(), "settings": settings})()
         self.user = type("User", (), {"groups": [_Group("analysts")]})()
         self.orm_spawner = type("Orm", (), {"user_options": options})()
 
@@ -202,6 +204,11 @@ def test_the_form_shows_every_profile_and_greys_what_one_may_not_use() -> None:
     assert html.count('name="profile"') == 3
     assert "modellers" in html
     assert "Ask modelling-team for access." in html
+
+
+def test_only_profiles_that_ship_are_trusted_with_the_release(tmp_path: Path) -> None:
+    assert form.render(_Server(CATALOG)).count("trusted with this release") == 4
+    assert "trusted" not in form.render(_Server(CATALOG, settings=HubExt(profiles_dir=str(tmp_path))))
 
 
 def test_the_last_choice_comes_first() -> None:
