@@ -52,7 +52,6 @@ def walk(ann: Visitor) -> None:
     ann.picture("start")
     for name, path in (("home", ""), ("gallery", "gallery"), ("workflow", SEASON), ("profiles", "profiles")):
         ann.go(path)
-        page.wait_for_load_state("networkidle")
         ann.picture(name)
 
 
@@ -65,7 +64,6 @@ def walk_a_run(ann: Visitor) -> None:
     ann.run_id()
     ann.wait_for_state("succeeded")
     page.frame_locator("iframe").locator("img").first.wait_for()
-    page.wait_for_load_state("networkidle")
     ann.picture("run")
 
 
@@ -100,7 +98,6 @@ def main() -> int:
         with visiting(browser, platform, pictures, color_scheme="dark") as ann:
             ann.sign_in(WHO)
             ann.go("gallery")
-            ann.page.wait_for_load_state("networkidle")
             ann.picture("gallery-dark")
     print(f"{len(list(pictures.glob('*.png')))} pictures in {pictures.relative_to(ROOT)}")
     return 0

@@ -33,6 +33,14 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
+# Event streams never end, so that "no more requests" would never come.
+_ALL_PICTURES = """() => Promise.race([
+  Promise.all([...document.images].filter((one) => !one.complete && one.getBoundingClientRect().top < innerHeight)
+    .map((one) => new Promise((done) => { one.onload = one.onerror = done; }))).then(() => document.fonts.ready),
+  new Promise((done) => setTimeout(done, 5000)),
+])"""
+
+
 class Visitor:
     """A person in front of a browser.
 
@@ -75,7 +83,8 @@ class Visitor:
         self.page.goto(f"{self.platform.url}{SERVICE}{path}")
 
     def picture(self, name: str, *, whole: bool = False) -> None:
-        """Take a picture of what is seen."""
+        """Take a picture of what is seen, once its own pictures are there."""
+        self.page.evaluate(_ALL_PICTURES)
         self.page.screenshot(path=self.pictures / f"{name}.png", full_page=whole)
 
     def run_id(self) -> str:

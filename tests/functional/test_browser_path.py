@@ -159,7 +159,6 @@ def run_it_after_a_mistake(wanda: Visitor) -> None:
     report = page.frame_locator("iframe[title='Report of this run']")
     expect(report.locator("h1").first).to_contain_text("Seattle")
     expect(page.get_by_role("link", name="seattle-season-days.csv")).to_be_visible()
-    page.wait_for_load_state("networkidle")
     wanda.picture("report")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hub_ext.errors import Problem
 from hub_ext.people import Person
@@ -67,57 +67,25 @@ def about_fields(
     """
     errors = {problem.field: problem.message for problem in problems}
     reach = sorted({*person.groups, *publishable_owners(person)[1:], *shared, *(said.groups or ())})
-    made = [
-        Field(
-            "title",
-            "a-title",
-            "Title",
-            value=said.title,
-            required=True,
-            attributes={"maxlength": 200},
-            error=errors.get("title", ""),
-            hints=("As a question, if it answers one.",),
-        ),
-        Field(
-            "description",
-            "a-description",
-            "What it answers",
-            widget="textarea",
-            value=said.description,
-            rows=4,
-            error=errors.get("description", ""),
-            hints=("What one learns from it, from which data, and what it does not say.",),
-        ),
-        Field(
-            "tags",
-            "a-tags",
-            "Tags",
-            value=", ".join(said.tags),
-            error=errors.get("tags", ""),
-            hints=("Up to ten, with commas between.",),
-        ),
-        Field(
-            "visibility",
-            "a-visibility",
-            "Who sees it",
-            widget="radio",
-            error=errors.get("visibility", ""),
-            choices=tuple(Choice(key, words, key == said.visibility) for key, words in _VISIBILITIES.items()),
-            stacked=True,
-        ),
-    ]
-    if reach:
-        boxes = tuple(Choice(group, group, group in (said.groups or ())) for group in reach)
-        made.append(
-            Field(
-                "groups",
-                "a-groups",
-                "Groups",
-                widget="checkboxes",
-                choices=boxes,
-                shown_for="visibility=groups",
-                error=errors.get("groups", ""),
-                hints=("Whoever is in any of these sees it.",),
-            )
-        )
-    return made
+    made = [*_texts(said), _visibility(said), *([_groups(said, reach)] if reach else [])]
+    return [replace(field, error=errors.get(field.name, "")) for field in made]
+
+
+def _texts(said: Said) -> list[Field]:
+    answers = "What one learns from it, from which data, and what it does not say."
+    title = Field("title", "a-title", "Title", value=said.title, required=True, attributes={"maxlength": 200})
+    about = Field("description", "a-description", "What it answers", "textarea", said.description, (answers,), rows=4)
+    tags = Field("tags", "a-tags", "Tags", value=", ".join(said.tags), hints=("Up to ten, with commas between.",))
+    return [replace(title, hints=("As a question, if it answers one.",)), about, tags]
+
+
+def _visibility(said: Said) -> Field:
+    choices = tuple(Choice(key, words, key == said.visibility) for key, words in _VISIBILITIES.items())
+    return Field("visibility", "a-visibility", "Who sees it", "radio", choices=choices, stacked=True)
+
+
+def _groups(said: Said, reach: list[str]) -> Field:
+    choices = tuple(Choice(group, group, group in (said.groups or ())) for group in reach)
+    hints = ("Whoever is in any of these sees it.",)
+    shown_for = "visibility=groups"
+    return Field("groups", "a-groups", "Groups", "checkboxes", hints=hints, choices=choices, shown_for=shown_for)

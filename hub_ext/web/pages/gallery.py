@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -39,10 +39,9 @@ class Filters:
             base: Address of the gallery.
             changes: What is different; None or empty takes a filter away.
         """
-        values = asdict(self) | {"cursor": ""} | changes
-        if values["sort"] == "updated":
-            values["sort"] = ""
-        return base + query({key: 1 if value is True else value for key, value in values.items()})
+        values = {"q": self.q, "tag": self.tag, "owner": self.owner, "favourites": self.favourites and 1}
+        values |= {"sort": "" if self.sort == "updated" else self.sort, **changes}
+        return base + query(values)
 
     def listing_query(self) -> Query:
         """Return what to ask the gallery for."""

@@ -19,7 +19,7 @@ from hub_ext.web.pages.drafts import Shelf, Upload
 from hub_ext.web.pages.forms import Choice, Field
 from hub_ext.web.pages.page import Page
 from hub_ext.web.pages.rendering import query
-from hub_ext.web.pages.server_files import FilesClient, ServerFiles, server_path
+from hub_ext.web.pages.server_files import FilesClient, ServerFiles, public_origin, server_path
 from hub_ext.web.pages.views import WorkflowView, load_workflow
 from hub_ext.web.pages.workflow import summary
 
@@ -281,8 +281,10 @@ class FilesPage(_Publish):
             raise
         if path is None:
             return None
-        origin = self.assets.removesuffix(f"{self.context.prefix}static/")
-        return ServerFiles(origin, path, token, int(self.context.settings.upload_limit))
+        settings = self.context.settings
+        asked = self.assets.removesuffix(f"{self.context.prefix}static/")
+        origin = public_origin(asked, embedded=bool(settings.embedded))
+        return ServerFiles(origin, path, token, int(settings.upload_limit))
 
 
 class Connect(_Publish):

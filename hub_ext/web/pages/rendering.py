@@ -16,6 +16,7 @@ from hub_ext.web.pages import assets, words
 _TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
 
+@functools.lru_cache(4096)
 def _part(text: object) -> str:
     """Return a text as one part of a path."""
     return quote(str(text), safe="")
@@ -25,6 +26,12 @@ def query(given: dict[str, Any]) -> str:
     """Return a query string with its question mark, without what is empty; nothing for nothing."""
     text = urlencode({key: value for key, value in given.items() if value not in (None, "", False)}, doseq=True)
     return f"?{text}" if text else ""
+
+
+@functools.lru_cache(4096)
+def placeholder(name: str) -> str:
+    """Return the drawing of a workflow without a picture; there are many in a gallery, so each is made once."""
+    return environment().get_template("_placeholder.html").render(name=name)
 
 
 @functools.cache
@@ -51,11 +58,12 @@ def environment() -> Environment:
         "plain": words.plain,
     }
     made.globals |= {
+        "drawing": words.drawing,
         "release": __version__,
         "states": words.STATES,
         "ended": words.ENDED,
         "count": words.count,
-        "drawing": words.drawing,
+        "placeholder": placeholder,
         "query": query,
     }
     for name in made.list_templates(extensions=["html"]):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 
@@ -16,6 +17,7 @@ from hub_ext.store import safe_path
 
 _TIMEOUT = 15.0
 _MOST_LISTED = 500
+_THIS_MACHINE = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,32 @@ class ServerFiles:
             raise Unavailable("Your server is not running, or does not answer.", hint="Start it, and try again.")
         found = json.loads(response.body)
         return found if isinstance(found, dict) else {}
+
+
+def public_origin(asked: str, *, embedded: bool, environ: Mapping[str, str] | None = None) -> str:
+    """Return scheme and host that people's servers are reached at.
+
+    A person's token goes there, so that a header of the request is not believed: the Hub's setting counts. The embedded
+    default has none; it is on this machine.
+
+    Args:
+        asked: Scheme and host that the request was sent to.
+        embedded: Whether this is the embedded default.
+        environ: What the Hub told the service; the process's own by default.
+
+    Raises:
+        Unavailable: If nobody said it.
+    """
+    environ = os.environ if environ is None else environ
+    told = urlsplit(environ.get("JUPYTERHUB_PUBLIC_HUB_URL") or environ.get("JUPYTERHUB_PUBLIC_URL") or "")
+    if told.scheme in ("http", "https") and told.netloc:
+        return f"{told.scheme}://{told.netloc}"
+    if embedded and urlsplit(asked).hostname in _THIS_MACHINE:
+        return asked
+    raise Unavailable(
+        "This service was not told the address that servers are reached at.",
+        hint="An admin sets JupyterHub.public_url. Until then, download the notebook and upload it.",
+    )
 
 
 async def server_path(api: str, token: str, name: str) -> str | None:
