@@ -367,3 +367,25 @@ def test_two_platforms_are_used_in_one_browser_at_the_same_time(own: Any, platfo
         assert one.api(name).request("DELETE", f"/hub/api/users/{name}/server").status_code in (202, 204)
     assert own.state != platform.state
     assert not {process.pid for process in of_platform(own)} & {process.pid for process in of_platform(platform)}
+
+
+# The end of patience.
+
+
+def test_a_hub_that_dies_again_and_again_is_given_up_on(own: Any) -> None:
+    killed: set[int] = set()
+
+    def given_up() -> bool:
+        if own.process.poll() is not None:
+            return True
+        hub = own.hub()
+        if hub.pid not in killed:
+            killed.add(hub.pid)
+            hub.kill()
+        return False
+
+    until(given_up, 90)
+    assert len(killed) == 5
+    assert own.process.returncode == 1
+    assert "The Hub ended 5 times in a minute" in own.said()
+    until(lambda: of_platform(own) == [], 10)

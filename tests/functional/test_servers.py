@@ -351,7 +351,10 @@ def test_a_server_that_dies_while_it_starts_says_why_at_once_and_is_never_counte
     assert person.start(QUICK).status_code in (201, 202)
 
 
-def test_a_servers_own_token_may_use_the_service_and_not_act_in_roles(person: Person) -> None:
+def test_a_servers_own_token_may_use_the_service_and_not_act_in_roles(platform: Any) -> None:
+    person = Person(platform, "aude")  # an auditor
+    assert person.api.get("/services/workflows/api/v1/audit").status_code == 200
+    assert platform.login("aude").get("/services/workflows/audit").status_code == 200
     assert person.start(QUICK).status_code in (201, 202)
     person.events()
     process = person.process()
@@ -363,6 +366,7 @@ def test_a_servers_own_token_may_use_the_service_and_not_act_in_roles(person: Pe
         assert "access:services!service=workflows" in model["scopes"]
         assert "custom:hub-ext:act-in-roles" not in model["scopes"]
         assert api.get("/services/workflows/api/v1/workflows").status_code == 200
+        assert api.get("/services/workflows/api/v1/audit").status_code == 403
         assert api.post(f"/hub/api/users/{person.name}/tokens", json={}).status_code == 403
         assert api.post(person.path("another"), json=QUICK).status_code == 403
     person.stop()

@@ -47,9 +47,11 @@ class Launched(LocalSpawner):
 
     result: Any = "http://127.0.0.1:1"
     withdrawn = 0
+    begun: asyncio.Event
 
     async def launch(self, profile: Profile, spec: Spec) -> str:
         self.launched = (profile.name, spec)
+        self.begun.set()
         if isinstance(self.result, BaseException):
             raise self.result
         if self.result is None:
@@ -64,6 +66,7 @@ class Launched(LocalSpawner):
 def spawner(make_spawner: Any) -> Launched:
     made = make_spawner()
     made.__class__ = Launched
+    made.begun = asyncio.Event()
     return made  # type: ignore[no-any-return]
 
 
@@ -141,8 +144,7 @@ async def test_a_cancelled_start_is_withdrawn_told_and_written_down(
 ) -> None:
     spawner.result = None
     task = asyncio.create_task(start(spawner, GOOD))
-    while not hasattr(spawner, "launched"):
-        await asyncio.sleep(0.01)
+    await spawner.begun.wait()
     spawner.ended_by = ended_by
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

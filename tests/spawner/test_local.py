@@ -11,6 +11,7 @@ import pytest
 
 from hub_ext.db.types import new_id
 from hub_ext.embedded.processes import Recorded
+from hub_ext.runtimes.identity import marked
 from hub_ext.spawner.local import LocalSpawner
 
 
@@ -90,9 +91,15 @@ async def test_an_adopted_server_can_be_stopped(make_spawner: Any, process: subp
     assert await spawner.poll() == 0
 
 
+def marked_process(start_id: str, script: str) -> subprocess.Popen[bytes]:
+    """Start what bears the mark of a start, as a server does."""
+    environ = {"HUB_EXT_SERVER_START": start_id, "PATH": "/usr/bin:/bin"}
+    return subprocess.Popen(["sh", "-c", script], env=environ, start_new_session=True)
+
+
 async def test_a_half_made_start_is_found_by_its_mark_and_ended(make_spawner: Any) -> None:
     spawner, start_id = make_spawner(), new_id("s")
-    with subprocess.Popen(["sleep", "60"], env={"HUB_EXT_SERVER_START": start_id}, start_new_session=True) as process:
+    with marked_process(start_id, "exec sleep 60") as process:
         spawner.load_state({"start": start_id})
         assert await spawner.poll() == 0
         assert process.wait(5) != 0
@@ -100,16 +107,12 @@ async def test_a_half_made_start_is_found_by_its_mark_and_ended(make_spawner: An
 
 async def test_stopping_ends_also_what_left_the_process_tree(make_spawner: Any) -> None:
     spawner, start_id = make_spawner(), new_id("s")
-    environ = {"HUB_EXT_SERVER_START": start_id, "PATH": "/usr/bin:/bin"}
-    script = "setsid sleep 61 & sleep 60"
-    with subprocess.Popen(["sh", "-c", script], env=environ, start_new_session=True) as process:
+    with marked_process(start_id, "setsid sleep 61 & sleep 60") as process:
         recorded = Recorded.of(process.pid)
         assert recorded is not None
         spawner.load_state(saved(spawner, process, start=start_id))
         await spawner.stop()
         assert process.wait(5) != 0
-    from hub_ext.runtimes.identity import marked
-
     assert marked("HUB_EXT_SERVER_START", start_id) == []
 
 
