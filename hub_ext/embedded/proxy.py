@@ -10,17 +10,40 @@ from subprocess import Popen
 from typing import Any
 
 from jupyterhub_traefik_proxy.fileprovider import TraefikFileProviderProxy
+from tornado.ioloop import PeriodicCallback
 from traitlets import Unicode
 
 from hub_ext.embedded.processes import Recorded
 from hub_ext.embedded.supervisor import die_with_parent
 
+_LOOK_EVERY = 500  # milliseconds
+
 
 class LocalProxy(TraefikFileProviderProxy):
-    """traefik as a child of the Hub that is written down, logs into a file, and does not outlive the Hub."""
+    """traefik as a child of the Hub: written down, logging into a file, started again when it dies, gone with the Hub."""
 
     record_file = Unicode(help="Where its process is written down.").tag(config=True)
     log_file = Unicode(help="Where its output goes.").tag(config=True)
+
+    _watch: PeriodicCallback | None = None
+
+    async def start(self) -> None:
+        """Start traefik, and again whenever it dies; its routes are in its file."""
+        await super().start()
+        self._watch = PeriodicCallback(self._look, _LOOK_EVERY)
+        self._watch.start()
+
+    async def stop(self) -> None:
+        """Stop traefik."""
+        if self._watch is not None:
+            self._watch.stop()
+        await super().stop()
+
+    def _look(self) -> None:
+        code = self.traefik_process.poll()
+        if code is not None:
+            self.log.error("The proxy ended unexpectedly (%s); starting it again.", code)
+            self._start_traefik()
 
     def _start_traefik(self) -> None:
         beside = Path(sys.executable).parent / "traefik"

@@ -186,6 +186,16 @@ def test_a_killed_hub_comes_back_and_finds_servers_and_runs(world: World) -> Non
     assert alive(parts[0])
 
 
+def test_a_killed_proxy_comes_back_with_its_routes(world: World) -> None:
+    run_id, kernel, parts = world.begun("proxy-killed"), with_kernel(world), world.parts()
+    kill(world.platform.recorded("proxy"))
+    world.true_after(world.healthy(30), {run_id: "running"})
+    assert is_adopted(world, kernel)
+    finish(world, "proxy-killed")
+    assert world.until_state(run_id, "succeeded")
+    assert [alive(part) for part in parts] == [True, True, False, True, True]
+
+
 def test_a_platform_killed_as_a_whole_adopts_what_goes_on(world: World) -> None:
     goes_on, ends = world.begun("goes-on"), world.begun("ends-meanwhile")
     waiting, kernel = world.order("waits-for-both"), with_kernel(world)
