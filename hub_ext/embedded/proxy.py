@@ -20,7 +20,7 @@ _LOOK_EVERY = 500  # milliseconds
 
 
 class LocalProxy(TraefikFileProviderProxy):
-    """traefik as a child of the Hub: written down, logging into a file, started again when it dies, gone with the Hub."""
+    """traefik as a child of the Hub: written down, with a log, started again when it dies, gone with the Hub."""
 
     record_file = Unicode(help="Where its process is written down.").tag(config=True)
     log_file = Unicode(help="Where its output goes.").tag(config=True)
