@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,39 +10,23 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub_ext import audit
-from hub_ext.catalog.decide import Decision, Facts, Purpose, Request, decide
-from hub_ext.catalog.loading import Catalog, load
+from hub_ext.catalog.decide import Decision, Facts, Purpose, Request, RuleException, decide
 from hub_ext.catalog.options import shown
+from hub_ext.catalog.snapshot import Catalog
 from hub_ext.db.session import Database
 from hub_ext.db.tables import DecisionRow
-from hub_ext.db.types import now
 from hub_ext.errors import InvalidInput, Problem
 from hub_ext.governance.environments import environment_images
+from hub_ext.governance.exceptions import load_exceptions
+from hub_ext.governance.state import Agreed
+from hub_ext.governance.store import CatalogStore
 from hub_ext.settings import HubExt
+
+__all__ = ["CatalogStore", "DecisionPoint", "parse_request"]
 
 _KEYS = {"profile", "version", "options"}
 _MOST_UNKNOWN = 20  # keys that are not known are named up to this many
 _LONGEST_RECORD = 8000  # characters of JSON of a request that are kept
-
-
-class CatalogStore:
-    """The snapshot of the catalog that this process uses.
-
-    Args:
-        settings: Says which folder holds the profile files.
-    """
-
-    def __init__(self, settings: HubExt) -> None:
-        self._folder = settings.profiles
-        self._lock = threading.Lock()
-        self._catalog: Catalog | None = None
-
-    def current(self) -> Catalog:
-        """Return the snapshot, read at first use."""
-        with self._lock:
-            if self._catalog is None:
-                self._catalog = load(self._folder)
-            return self._catalog
 
 
 def parse_request(user: str, purpose: Purpose, body: object) -> Request:
@@ -89,16 +72,39 @@ class DecisionPoint:
         self.database = database
         self.catalog = catalog
         self.settings = settings
+        catalog.attach(database)
+        catalog.prefetch(lambda: environment_images(settings))
 
     def facts(self, groups: Iterable[str]) -> Facts:
-        """Load what is true now.
+        """Return what is true now, to show it: it asks the database nothing, and may be a second old.
 
         Args:
             groups: Groups of the person, as the Hub says them now.
         """
-        catalog = self.catalog.current()
+        return self._facts(groups, self.catalog.current())
+
+    def facts_now(self, session: Session, groups: Iterable[str], profile: str | None = None) -> Facts:
+        """Load what is true now, with everything that was committed.
+
+        Args:
+            session: Any transaction.
+            groups: Groups of the person, as the Hub says them now.
+            profile: The one that is asked about; None for all.
+        """
+        catalog, before = self.catalog.fresh(session)
+        at = self.catalog.now(before)
+        valid = [one for one in load_exceptions(session, before.clock, profile) if one.until > at]
+        return self._facts(groups, catalog, before, valid)
+
+    def _facts(
+        self,
+        groups: Iterable[str],
+        catalog: Catalog,
+        before: Agreed | None = None,
+        exceptions: Iterable[RuleException] = (),
+    ) -> Facts:
         environments = environment_images(self.settings) if catalog.enclave.spec.local else None
-        return Facts(now(), frozenset(groups), catalog, environments)
+        return Facts(self.catalog.now(before), frozenset(groups), catalog, environments, tuple(exceptions))
 
     def decide(self, session: Session, request: Request, groups: Iterable[str], object_id: str) -> tuple[Decision, str]:
         """Decide and record it in the transaction of what depends on it.
@@ -112,7 +118,18 @@ class DecisionPoint:
         Returns:
             The decision and its id. On a denial the caller still commits, so that the record stays.
         """
-        decision = decide(request, self.facts(groups))
+        catalog, before = self.catalog.fresh(session)
+        known = load_exceptions(session, before.clock, shown(request.profile))
+        at = self.catalog.now(before)
+        facts = self._facts(groups, catalog, before, [one for one in known if one.until > at])
+        decision = decide(request, facts)
+        ended = [one.until for one in known] + [standing.removal_at for standing in catalog.standings.values()]
+        self.catalog.keep(
+            session, catalog, at, before, ended=any(one is not None and before.clock < one <= at for one in ended)
+        )
+        return decision, self._record(session, request, decision, object_id)
+
+    def _record(self, session: Session, request: Request, decision: Decision, object_id: str) -> str:
         profile = decision.profile.name if decision.profile else shown(request.profile)
         row = DecisionRow(
             user=request.user,
@@ -126,6 +143,9 @@ class DecisionPoint:
             profile_version=decision.profile.version if decision.profile else None,
             profile_digest=decision.profile.digest if decision.profile else None,
             snapshot=decision.snapshot,
+            image=decision.image[:400],
+            warnings=[warning.as_dict() for warning in decision.warnings],
+            exceptions=list(decision.exceptions),
         )
         session.add(row)
         session.flush()
@@ -135,9 +155,9 @@ class DecisionPoint:
             f"{request.purpose}.decide",
             (request.purpose, object_id or request.user),
             outcome="allowed" if decision.allowed else "denied",
-            detail={"decision": row.id, "profile": profile, "reasons": row.reasons},
+            detail={"decision": row.id, "profile": profile, "reasons": row.reasons} | _beside(decision),
         )
-        return decision, row.id
+        return row.id
 
     def last_allowed(self, session: Session, user: str, server: str) -> dict[str, Any] | None:
         """Return the options of the last start of a server that was allowed; they come back after a denial."""
@@ -148,6 +168,15 @@ class DecisionPoint:
             DecisionRow.allowed,
         )
         return session.scalar(query.order_by(DecisionRow.id.desc()).limit(1))
+
+
+def _beside(decision: Decision) -> dict[str, Any]:
+    """Return what was allowed in spite of something, for the record of acts."""
+    found = {
+        "warnings": [warning.as_dict() for warning in decision.warnings],
+        "exceptions": list(decision.exceptions),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _storable(request: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A decision is recorded in the transaction of what depends on it, whatever was asked."""
 
 import contextlib
+import re
 import sys
 import threading
 
@@ -96,6 +97,16 @@ def test_a_yes_is_kept_with_what_it_resolved_to(point):
     assert (act.actor, act.action, act.outcome) == ("amy", "run.decide", "allowed")
     assert (act.object_type, act.object_id) == ("run", "amy/rain")
     assert act.detail["decision"] == id_
+
+
+def test_a_yes_names_the_image_and_what_it_was_allowed_in_spite_of(point):
+    decision, _ = decide(point, {"profile": "standard"})
+    (row,) = recorded(point)
+    assert row.image == decision.image
+    assert re.fullmatch(r"localhost/environment/default@sha256:[0-9a-f]{64}", row.image)
+    assert (row.warnings, row.exceptions) == ([], [])
+    (act,) = recorded(point, AuditRow)
+    assert set(act.detail) == {"decision", "profile", "reasons"}
 
 
 def test_a_no_is_kept_with_its_reasons(point):

@@ -174,8 +174,6 @@ def _listed(value: Any) -> list[Any]:
 def _pod_variables(subject: Any) -> Iterator[tuple[str, Any]]:
     spec = subject["spec"]
     yield "spec", spec
-    if not isinstance(spec, dict):
-        return
     metadata = subject.get("metadata", {})
     yield "labels", metadata.get("labels", {})
     init, ephemeral = (spec.get(name, []) for name in ("initContainers", "ephemeralContainers"))

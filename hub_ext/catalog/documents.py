@@ -215,8 +215,8 @@ def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
     at = root
     for part in location:
         at = _resolved(root, at)
-        following = at.get("items") if isinstance(part, int) else at.get("properties", {}).get(part)
-        at = following or at.get("additionalProperties") or {}
+        named = [*at.get("patternProperties", {}).values(), at.get("additionalProperties") or {}]
+        at = at.get("items", {}) if isinstance(part, int) else at.get("properties", {}).get(part, named[0])
     return list(_resolved(root, at).get("properties", {}))
 
 

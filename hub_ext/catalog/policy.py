@@ -18,6 +18,8 @@ from hub_ext.catalog.quantities import Cores, Size
 
 Kind = Literal["pod", "networkpolicy", "request"]
 
+_UNREADABLE = "policy-unreadable"
+
 
 class Rule(Model):
     """One rule.
@@ -150,6 +152,11 @@ class Policy:
     rules: tuple[Rule, ...]
     owners: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def unreadable(self) -> bool:
+        """Whether it stands in for one that could not be read."""
+        return any(rule.id == _UNREADABLE for rule in self.rules)
+
     @cached_property
     def _programs(self) -> dict[str, list[tuple[Rule, cel.Program]]]:
         found: dict[str, list[tuple[Rule, cel.Program]]] = {}
@@ -199,7 +206,5 @@ def nothing_starts(why: str, owner: str) -> Policy:
         why: Told to who wants to start something.
         owner: Whom to ask.
     """
-    rule = Rule(
-        id="policy-unreadable", title="There is a policy", on="request", controls=("CM-6",), message=why, cel="false"
-    )
+    rule = Rule(id=_UNREADABLE, title="There is a policy", on="request", controls=("CM-6",), message=why, cel="false")
     return Policy((rule,), {rule.id: owner})

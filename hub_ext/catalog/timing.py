@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from hub_ext.catalog.cel import BadRule, Scene, compile_rule, scene
-from hub_ext.catalog.documents import FileProblem
 from hub_ext.catalog.models import Profile
 from hub_ext.catalog.policy import NO_ENCLAVE, Enclave, Rule
 from hub_ext.kubernetes.render import render, request_view
@@ -90,8 +89,8 @@ def _say(what: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def slow_rules(rules: Iterable[Rule], enclave: Enclave = NO_ENCLAVE, patience: float = _PATIENCE) -> list[FileProblem]:
-    """Return the rules that take too long, or cannot be evaluated at all, each with its name.
+def slow_rules(rules: Iterable[Rule], enclave: Enclave = NO_ENCLAVE, patience: float = _PATIENCE) -> dict[str, str]:
+    """Return the rules that take too long, or cannot be evaluated at all: id → what is wrong.
 
     Args:
         rules: The rules to time.
@@ -99,15 +98,15 @@ def slow_rules(rules: Iterable[Rule], enclave: Enclave = NO_ENCLAVE, patience: f
         patience: Seconds without a sign of life until a rule is given up on.
     """
     left = list(rules)
-    found: list[FileProblem] = []
+    found: dict[str, str] = {}
     while left:
-        done, problem = _one_child(left, enclave, patience)
-        found += problem
+        done, wrong = _one_child(left, enclave, patience)
+        found |= wrong
         left = left[done:]
     return found
 
 
-def _one_child(rules: list[Rule], enclave: Enclave, patience: float) -> tuple[int, list[FileProblem]]:
+def _one_child(rules: list[Rule], enclave: Enclave, patience: float) -> tuple[int, dict[str, str]]:
     """Time rules until they are done or one runs for ever; return how many are dealt with, and what is wrong."""
     order = json.dumps(
         {
@@ -122,7 +121,7 @@ def _one_child(rules: list[Rule], enclave: Enclave, patience: float) -> tuple[in
         stderr=subprocess.DEVNULL,
         env={name: value for name, value in os.environ.items() if not name.startswith(("HUB_EXT", "JUPYTER"))},
     )
-    found: list[FileProblem] = []
+    found: dict[str, str] = {}
     begun = ended = 0
     with child:
         assert child.stdin is not None  # noqa: S101  # a pipe, see above
@@ -134,14 +133,15 @@ def _one_child(rules: list[Rule], enclave: Enclave, patience: float) -> tuple[in
                 begun += 1
                 continue
             ended += 1
-            found += _too_slow(rules[ended - 1], said)
+            why = _too_slow(said)
+            found |= {rules[ended - 1].id: why} if why else {}
         child.kill()
     if ended == len(rules):
         return ended, found
     if not begun:
-        return len(rules), [_problem(rules[0], "could not be timed: its process did not start")]
+        return len(rules), dict.fromkeys([rule.id for rule in rules], "could not be timed: the process did not start")
     why = "runs for ever, or ends the process that evaluates it" if begun > ended else "could not be timed"
-    return ended + 1, [*found, _problem(rules[ended], why)]
+    return ended + 1, found | {rules[ended].id: why}
 
 
 def _lines(child: subprocess.Popen[bytes], patience: float) -> Iterable[bytes]:
@@ -159,17 +159,13 @@ def _lines(child: subprocess.Popen[bytes], patience: float) -> Iterable[bytes]:
             wait = patience
 
 
-def _too_slow(rule: Rule, said: dict[str, Any]) -> list[FileProblem]:
+def _too_slow(said: dict[str, Any]) -> str:
     if "wrong" in said:
-        return [_problem(rule, said["wrong"])]
+        return str(said["wrong"])
     seconds = said["seconds"]
     if seconds <= LONGEST:
-        return []
-    return [_problem(rule, f"takes {seconds * 1000:.0f} ms; at most {LONGEST * 1000:.0f} are allowed")]
-
-
-def _problem(rule: Rule, why: str) -> FileProblem:
-    return FileProblem("_policy", f"the rule {rule.id} {why}")
+        return ""
+    return f"takes {seconds * 1000:.0f} ms; at most {LONGEST * 1000:.0f} are allowed"
 
 
 def _main() -> None:

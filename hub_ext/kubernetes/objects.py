@@ -21,7 +21,8 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "hub-ext"}
 PORT = 8888  # of a notebook server
 HUB_PORT = 8081  # of the Hub's API
 SERVICE_PORT = 8880  # of the sharing service
-_METADATA_SERVICE = "169.254.169.254/32"  # hands out a node's credentials in most clouds
+# They hand out a node's credentials in most clouds.
+_METADATA_SERVICES = tuple(ipaddress.ip_network(one) for one in ("169.254.169.254/32", "fd00:ec2::254/128"))
 _USER = 1000
 _GROUP = 100
 _TMP_SIZE = "1Gi"
@@ -254,9 +255,9 @@ def _egress_rule(egress: Egress) -> Manifest:
         return {"to": [target], "ports": ports}
     block: Manifest = {"cidr": str(egress.cidr)}
     network = ipaddress.ip_network(str(egress.cidr), strict=False)
-    metadata_service = ipaddress.ip_network(_METADATA_SERVICE)
-    if network.version == 4 and network.supernet_of(metadata_service):  # type: ignore[arg-type]  # same version
-        block["except"] = [_METADATA_SERVICE]
+    for service in _METADATA_SERVICES:
+        if network.version == service.version and network.supernet_of(service):  # type: ignore[arg-type]
+            block["except"] = [str(service)]
     return {"to": [{"ipBlock": block}], "ports": ports}
 
 

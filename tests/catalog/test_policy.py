@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import ipaddress
 from typing import Any
 
+import cel
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub_ext.catalog.cel import BadRule, compile_rule, without_nulls
+from hub_ext.catalog.cel import BadRule, _variables, compile_rule, scene, variables_of, without_nulls
 from hub_ext.catalog.check import check, check_profile, extremes
 from hub_ext.catalog.loading import Catalog, load
 from hub_ext.catalog.policy import Enclave, Policy, PolicyRules, merge
@@ -89,6 +91,13 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"securityContext": {"runAsNonRoot": True, "runAsUser": 5, "fsGroup": 0}}, "no-root-group"),
     ({"securityContext": {"sysctls": [{"name": "kernel.shm", "value": "1"}]}}, "no-sysctls"),
     ({"hostNetwork": True}, "no-host-network"),
+    ({"container_resources": {"limits": {"nvidia.com/gpu": "1"}}}, "gpu-limit"),
+    ({"security_seLinuxOptions": {"type": "spc_t"}}, "no-selinux-options"),
+    ({"security_appArmorProfile": {"type": "Unconfined"}}, "apparmor"),
+    ({"securityContext": {"appArmorProfile": {"type": "Unconfined"}}}, "apparmor"),
+    ({"security_windowsOptions": {"hostProcess": True}}, "no-windows-options"),
+    ({"container_livenessProbe": {"httpGet": {"host": "10.0.0.1", "port": 80}}}, "no-host-probes"),
+    ({"container_lifecycle": {"postStart": {"exec": {"command": ["x"]}}}}, "no-host-probes"),
     ({"hostPID": True}, "no-host-process"),
     ({"hostIPC": True}, "no-host-memory"),
     ({"volumes": [VOLUME]}, "no-host-path"),
@@ -138,15 +147,28 @@ NETWORKS: list[tuple[dict[str, Any], str]] = [
         {"egress": [{"to": [{"ipBlock": {"cidr": "169.254.169.254/32"}}], "ports": [{"port": 80}]}]},
         "no-metadata-service",
     ),
+    ({"egress": [{"to": [{"ipBlock": {"cidr": "128.0.0.0/2"}}], "ports": [{"port": 80}]}]}, "no-metadata-service"),
+    ({"egress": [{"to": [{"ipBlock": {"cidr": "::/0"}}], "ports": [{"port": 80}]}]}, "no-metadata-service"),
     ({"ingress": [{}]}, "ingress-named"),
 ]
 
 
-@pytest.mark.parametrize(("changes", "rule"), NETWORKS, ids=[rule for _, rule in NETWORKS])
+@pytest.mark.parametrize(
+    ("changes", "rule"), NETWORKS, ids=[f"{rule}-{number}" for number, (_, rule) in enumerate(NETWORKS)]
+)
 def test_a_network_that_breaks_a_rule_is_refused_by_it(changes: dict[str, Any], rule: str) -> None:
     network = copy.deepcopy(RENDERING.network)
     network["spec"] |= changes
     assert rule in broken("networkpolicy", network)
+
+
+@pytest.mark.parametrize("length", range(33))
+def test_every_network_that_holds_the_metadata_service_must_leave_it_out(length: int) -> None:
+    cidr = str(ipaddress.ip_network(f"169.254.169.254/{length}", strict=False))
+    for more, refused in (({}, True), ({"except": ["169.254.169.254/32"]}, False)):
+        network = copy.deepcopy(RENDERING.network)
+        network["spec"]["egress"] = [{"to": [{"ipBlock": {"cidr": cidr, **more}}], "ports": [{"port": 80}]}]
+        assert ("no-metadata-service" in broken("networkpolicy", network)) is refused
 
 
 JSON = st.recursive(
@@ -161,6 +183,63 @@ def test_no_shape_whatever_of_an_object_passes_or_raises(value: Any, field: str)
     pod = copy.deepcopy(RENDERING.pod)
     pod[field] = value
     assert broken("pod", pod)
+
+
+SHAPES = st.fixed_dictionaries(
+    {},
+    optional={
+        "metadata": JSON | st.fixed_dictionaries({}, optional={"labels": JSON}),
+        "spec": JSON
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                name: JSON | st.lists(JSON, max_size=2)
+                for name in ("containers", "initContainers", "ephemeralContainers", "volumes", "egress", "ingress")
+            },
+        ),
+    },
+)
+
+
+@pytest.mark.parametrize("kind", ["pod", "networkpolicy"])
+@given(value=SHAPES | JSON)
+def test_a_variable_is_what_its_exported_text_says(kind: str, value: Any) -> None:
+    subject = without_nulls(value)
+    ours = _variables(kind, subject)
+    theirs = {}
+    for name, text in variables_of(kind).items():
+        context = cel.Context()
+        context.add_variable("object", subject)
+        context.add_variable("variables", theirs)
+        try:
+            theirs[name] = cel.compile(text).execute(context)
+        except (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError):
+            break
+    assert {name: value for name, value in theirs.items() if name in ours} == ours
+    spec = subject.get("spec") if isinstance(subject, dict) else None
+    spec = spec if isinstance(spec, dict) else {}
+    listed = all(isinstance(spec.get(f"{name}ontainers", []), list) for name in ("c", "initC", "ephemeralC"))
+    assert set(ours) == set(theirs) or not listed  # an API server takes lists alone; what else is there, we refuse
+
+
+@given(JSON, st.sampled_from(["pod", "networkpolicy", "request"]))
+def test_no_subject_whatever_raises(value: Any, kind: str) -> None:
+    stage = scene(kind, value, {}, {})
+    root = "request" if kind == "request" else "object"
+    assert stage.holds(compile_rule(f"{root}.a.b == 1", kind)) in (True, False)
+
+
+@pytest.mark.parametrize(
+    "text", ["1 / 0 == 1", "9223372036854775807 + 1 > 0", "request.groups[7] == ''", "int('x') == 1"]
+)
+def test_what_cannot_be_evaluated_is_not_met(text: str) -> None:
+    rule = BASELINE.rules[0].model_copy(update={"id": "odd", "cel": text, "on": "request"})
+    assert Policy((rule,)).judge("request", {"groups": []}, {}, {})
+
+
+@pytest.mark.parametrize("value", ["\ud800", {1: {2, 3}}, object()])
+def test_what_cel_has_no_value_for_meets_nothing(value: Any) -> None:
+    assert broken("request", {"user": value}) >= {"signed-in"}
 
 
 @pytest.mark.parametrize(

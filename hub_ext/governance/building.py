@@ -1,0 +1,175 @@
+"""Files, and what the database says of versions → one snapshot. Pure but for `load_recorded`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hub_ext.catalog.documents import FileProblem
+from hub_ext.catalog.loading import PolicyInForce
+from hub_ext.catalog.models import Profile
+from hub_ext.catalog.snapshot import Catalog, Standing
+from hub_ext.catalog.trusted import trusted_profiles
+from hub_ext.db.tables import Approval, ProfileVersion
+from hub_ext.governance.state import NOTHING_AGREED, Agreed, agreed
+
+STARTABLE = ("approved", "deprecated")
+
+
+@dataclass(frozen=True)
+class RecordedVersion:
+    """A version as the database has it, without its content."""
+
+    digest: str
+    name: str
+    number: int
+    state: str
+    approved_at: datetime | None
+    successor: str
+    removal_at: datetime | None
+    approvers: tuple[str, ...] = ()
+    images: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """All versions of the database.
+
+    Attributes:
+        agreed: Generation and clock when they were read.
+        versions: The versions.
+        contents: Profiles of those that may be started, by digest; what is wrong with one that cannot be read.
+    """
+
+    agreed: Agreed = NOTHING_AGREED
+    versions: tuple[RecordedVersion, ...] = ()
+    contents: Mapping[str, Profile | FileProblem] | None = None
+
+
+def load_recorded(session: Session, before: Recorded | None = None) -> Recorded:
+    """Read all versions; contents that are known already are not read again, since they never change.
+
+    Args:
+        session: Any transaction.
+        before: What was read last.
+    """
+    now_agreed = agreed(session)
+    columns = (
+        ProfileVersion.digest,
+        ProfileVersion.name,
+        ProfileVersion.number,
+        ProfileVersion.state,
+        ProfileVersion.approved_at,
+        ProfileVersion.successor,
+        ProfileVersion.removal_at,
+    )
+    rows = session.execute(select(*columns)).all()
+    said = _approvals(session)
+    versions = tuple(RecordedVersion(*row, *said.get(row.digest, ((), {}))) for row in rows)
+    known = dict((before.contents if before else None) or {})
+    wanted = {version.digest for version in versions if version.state in STARTABLE} - known.keys()
+    return Recorded(now_agreed, versions, known | _contents(session, wanted))
+
+
+def _approvals(session: Session) -> dict[str, tuple[tuple[str, ...], dict[str, str]]]:
+    query = select(Approval.digest, Approval.approver, Approval.images).where(Approval.verdict == "approve")
+    found: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {}
+    for digest, approver, images in session.execute(query.order_by(Approval.id)):
+        names, seen = found.get(digest, ((), {}))
+        found[digest] = ((*names, approver), seen | images)
+    return found
+
+
+def _contents(session: Session, digests: Iterable[str]) -> dict[str, Profile | FileProblem]:
+    found: dict[str, Profile | FileProblem] = {}
+    left = sorted(digests)
+    while left:
+        some, left = left[:500], left[500:]
+        query = select(ProfileVersion.digest, ProfileVersion.content).where(ProfileVersion.digest.in_(some))
+        for digest, content in session.execute(query):
+            found[digest] = _profile(digest, content)
+    return found
+
+
+def _profile(digest: str, content: Any) -> Profile | FileProblem:
+    """Return a content as a profile; one whose digest is another was changed behind our back, and is not used."""
+    try:
+        profile = Profile.model_validate(content)
+    except ValidationError as error:
+        return FileProblem(digest, f"cannot be read by this release: {error.errors()[0]['msg']}")
+    if profile.digest != digest:
+        return FileProblem(digest, "is not what was approved: its content in the database has another digest")
+    return profile
+
+
+def build(
+    files: Iterable[Profile], problems: Iterable[FileProblem], held: PolicyInForce, recorded: Recorded, at: datetime
+) -> Catalog:
+    """Return the snapshot that follows.
+
+    A version of the database is what was approved, whatever its file says now. A file is startable by itself only when
+    it is one that ships with this release; any other is a proposal of nobody.
+
+    Args:
+        files: Profiles in files.
+        problems: What is wrong with files.
+        held: Policy and enclave.
+        recorded: Versions of the database.
+        at: The time; versions whose removal it has passed are removed.
+    """
+    found = list(problems)
+    startable: list[Profile] = []
+    standings: dict[tuple[str, int], Standing] = {}
+    by_key = {(version.name, version.number): version for version in recorded.versions}
+    for key, version in by_key.items():
+        content = (recorded.contents or {}).get(version.digest)
+        if version.state not in STARTABLE or content is None:
+            continue
+        if isinstance(content, FileProblem):
+            found.append(FileProblem(f"{version.name}/{version.number}.yaml", f"{content.path} {content.message}"))
+            continue
+        startable.append(content)
+        standings[key] = _standing(version, at)
+    proposals = []
+    for profile in files:
+        known = by_key.get((profile.name, profile.version))
+        digest = profile.digest
+        if known is not None:
+            found += [] if known.digest == digest else [_changed(profile)]
+        elif digest in trusted_profiles():
+            startable.append(profile)
+        else:
+            proposals.append(profile)
+    return Catalog(
+        tuple(startable),
+        (*found, *held.problems),
+        held.policy,
+        held.enclave,
+        standings,
+        tuple(proposals),
+        held.notes,
+    )
+
+
+def _standing(version: RecordedVersion, at: datetime) -> Standing:
+    gone = version.removal_at is not None and at >= version.removal_at
+    return Standing(
+        "removed" if gone else "deprecated" if version.state == "deprecated" else "approved",
+        version.approvers,
+        version.approved_at,
+        version.images or {},
+        version.successor,
+        version.removal_at,
+    )
+
+
+def _changed(profile: Profile) -> FileProblem:
+    where = f"{profile.name}/{profile.version}.yaml"
+    message = f"is not what was proposed as version {profile.version}, which never changes; give it the next number"
+    return FileProblem(where, message)
