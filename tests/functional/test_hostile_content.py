@@ -237,17 +237,14 @@ def test_a_report_does_no_harm(platform: Platform, victor: Visitor, trap: Trap) 
     assert_unharmed(victor, trap)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a document on its own may lead itself away: content.send has to put it in a frame"
-)
 def test_a_report_at_its_own_address_does_no_harm(platform: Platform, victor: Visitor, trap: Trap) -> None:
     run_id = publish_and_run(platform, "hostile-address", trap)
     report = f"{platform.url}{API}/runs/{run_id}/report"
     victor.page.goto(report)
-    victor.page.wait_for_timeout(2500)
-    assert victor.page.url == report
-    assert outcomes(victor.page.frames[-1]) == {}
+    expect(victor.page.locator("iframe[sandbox=allow-scripts]")).to_be_visible(timeout=5000)
+    assert outcomes(victor.page.main_frame.child_frames[0]) == {}
     assert_unharmed(victor, trap)
+    assert victor.page.url == report
 
 
 def test_a_workflows_page_shows_its_hostile_example_and_notebook_unharmed(
@@ -264,9 +261,6 @@ def test_a_workflows_page_shows_its_hostile_example_and_notebook_unharmed(
     assert_unharmed(victor, trap)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a document on its own may lead itself away: content.send has to put it in a frame"
-)
 @pytest.mark.parametrize("file", ["page.html", "drawing.svg"])
 def test_a_file_at_its_own_address_does_no_harm(platform: Platform, victor: Visitor, trap: Trap, file: str) -> None:
     run_id = publish_and_run(platform, f"hostile-{file.partition('.')[0]}", trap)
