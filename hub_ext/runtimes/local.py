@@ -174,8 +174,8 @@ class LocalRuntime:
             return
         self.fonts.mkdir(parents=True, exist_ok=True)
         self._preparing = _Outliving(
-            [sys.executable, "-P", "-c", "import os; os.nice(19); import matplotlib.font_manager"],
-            env=inherited() | {"HOME": str(self.fonts), "MPLCONFIGDIR": str(self.fonts)},
+            [sys.executable, "-P", "-m", "hub_ext.runtimes.fonts", str(self.fonts)],
+            env=inherited() | {"HOME": str(self.fonts)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
