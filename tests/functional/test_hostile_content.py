@@ -88,7 +88,7 @@ ATTACK = """
   try { window.top.postMessage("x", "*"); } catch (e) { /* nobody listens */ }
   if (window.top !== window) { try { window.top.location = "TRAP/top"; } catch (e) { told.navigate = "no: " + e; } }
   document.getElementById("result").textContent = JSON.stringify(told);
-  setTimeout(() => { location.href = "TRAP/itself"; }, 1500);
+  setTimeout(() => { location.href = "TRAP/itself"; }, 5000);
 })();
 </script>
 """
@@ -208,7 +208,7 @@ def outcomes(place: Page | Frame) -> dict[str, str]:
 
 def assert_unharmed(victor: Visitor, trap: Trap) -> None:
     """Assert that nobody came to the trap, nothing opened, and nothing was done in the victim's name."""
-    victor.page.wait_for_timeout(2500)  # what was sent has arrived by now; what is refused never will
+    victor.page.wait_for_timeout(7000)  # past its last try to lead itself away; what is refused never arrives
     assert trap.hits == []
     assert len(victor.context.pages) == 1
     with victor.platform.api(VICTIM) as api:
