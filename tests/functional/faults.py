@@ -85,10 +85,10 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
-def gone(processes: Iterable[psutil.Process], seconds: float = 30.0) -> None:
+def gone(processes: Iterable[psutil.Process]) -> None:
     """Wait until processes have ended."""
     for process in processes:
-        until(lambda one=process: not alive(one), seconds, process)
+        until(lambda one=process: not alive(one), 30, process)
 
 
 def kill(*processes: psutil.Process) -> None:
@@ -146,7 +146,8 @@ class World:
     """A platform of one's own, people on it, and a tally that their runs write.
 
     Args:
-        folder: Where the state folder, the tally and the gates are.
+        folder: Where the tally and the gates are.
+        state: The state folder; one below `folder` by default.
         settings: Variables for `hub-ext up`.
     """
 
@@ -166,11 +167,11 @@ class World:
         if self.platform.process is None or self.platform.process.poll() is not None:
             self.platform.start()
 
-    def up_again(self, *, wait: bool = True) -> None:
+    def up_again(self) -> None:
         """Start `hub-ext up` after it was killed."""
         assert self.platform.process is not None
         self.platform.process.wait(30)
-        self.platform.start() if wait else self.platform.launch()
+        self.platform.start()
 
     def close(self) -> None:
         """End whatever is left, for good."""
@@ -256,9 +257,7 @@ class World:
         until(
             lambda: self.states(wanted) == wanted,
             since + TRUE_WITHIN - time.monotonic(),
-            lambda: {
-                run_id: (self.run(run_id)["state"], self.run(run_id)["reason"], wanted[run_id]) for run_id in wanted
-            },
+            lambda: [(self.run(run_id), state) for run_id, state in wanted.items()],
         )
 
     # The platform.
@@ -285,7 +284,7 @@ class World:
         return until(look)
 
     def parts(self) -> list[psutil.Process]:
-        """Return the processes of the platform, without those of servers and runs."""
+        """Return `up`, the Hub, the proxy, the supervisor and the service."""
         assert self.platform.process is not None
         recorded = [self.platform.recorded(name) for name in ("hub", "proxy", "service")]
         return [psutil.Process(self.platform.process.pid), *recorded, self.worker()]
@@ -310,16 +309,21 @@ class World:
         holder = self._select("select holder from leases where name = ?", lease)
         return str(process.pid) in re.split(r"[ :]", holder)
 
+    def set_clock_back(self) -> None:
+        """Make all leases end tomorrow, as they do when the clock of the machine was set back by a day."""
+        assert self._select("update leases set expires_at = datetime('now', ?) returning name", "1 day")
+
     def _select(self, query: str, value: str) -> str:
         with contextlib.closing(sqlite3.connect(self.state / "hub-ext.sqlite", timeout=30)) as database:
-            return str((database.execute(query, (value,)).fetchone() or ("",))[0])
+            found = database.execute(query, (value,)).fetchall()
+            database.commit()
+        return str(found[0][0]) if found else ""
 
     # Servers.
 
     def start_server(self, user: str) -> None:
         """Ask for a server, and return at once."""
-        body = {"profile": "quick-look", "options": {}}
-        answer = self.ask("POST", f"/hub/api/users/{user}/server", user, json=body)
+        answer = self.ask("POST", f"/hub/api/users/{user}/server", user, json={"profile": "quick-look"})
         assert answer.status_code in (201, 202), answer.text
 
     def server(self, user: str) -> dict[str, Any]:

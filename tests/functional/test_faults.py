@@ -215,12 +215,16 @@ def test_a_platform_killed_as_a_whole_adopts_what_goes_on(world: World) -> None:
 
 
 def test_everything_killed_at_once_is_told_truly(world: World) -> None:
-    """As after a power cut: what ran has failed, what waited runs, and no server is shown that is not there."""
+    """As after a power cut: what ran has failed, what waited runs, no server is shown that is not there.
+
+    It came back with a clock that is a day behind.
+    """
     cut = [world.begun("cut-off"), world.begun("cut-off-too")]
     waiting = world.order("waits")
     with_kernel(world)
     kill(*processes_of(world.state), *world.parts())
     assert not processes_of(world.state)
+    world.set_clock_back()
     world.up_again()
     world.true_after(world.healthy(), dict.fromkeys(cut, "failed"))
     for run_id, name in zip(cut, ("cut-off", "cut-off-too"), strict=True):
