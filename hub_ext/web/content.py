@@ -10,6 +10,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
 from urllib.parse import quote
 
 from hub_ext.web.base import BaseHandler
@@ -27,6 +28,7 @@ _SHOWN = {
     "text/csv",
     "application/json",
 }
+_ACTIVE = {"image/svg+xml", "text/html"}  # may lead a browser elsewhere when they fill its window
 _UNKNOWN = "application/octet-stream"
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -126,6 +128,10 @@ async def send(handler: BaseHandler, file: File) -> None:
     size = await handler.call(store.size, file.key)
     kind = file.type or type_of(file.name)
     attachment = file.attachment or kind not in _SHOWN
+    handler.set_header("Vary", "Sec-Fetch-Dest")
+    if kind in _ACTIVE and not attachment and handler.request.headers.get("Sec-Fetch-Dest") == "document":
+        await _send_framed(handler, file.name)
+        return
     protect(handler)
     handler.set_header("Content-Type", f"{kind}; charset=utf-8" if kind.startswith("text/") else kind)
     handler.set_header("Content-Disposition", disposition(file.name, attachment=attachment))
@@ -140,6 +146,31 @@ async def send(handler: BaseHandler, file: File) -> None:
     if handler.request.method != "HEAD":
         await _stream(handler, store.chunks(file.key, start, end))
     await handler.finish()
+
+
+async def _send_framed(handler: BaseHandler, name: str) -> None:
+    """Send a page of ours that shows the same address in a frame.
+
+    No policy keeps a document that fills the window from leading the window elsewhere; one of ours around it does.
+
+    Args:
+        handler: Who answers; the browser said that the document will fill its window.
+        name: Name of the file.
+    """
+    nonce = handler.nonce
+    handler.set_header(
+        "Content-Security-Policy",
+        f"default-src 'none'; frame-src 'self'; style-src 'nonce-{nonce}'; form-action 'none'; base-uri 'none'; "
+        "frame-ancestors 'none'",
+    )
+    handler.set_header("Content-Type", "text/html; charset=utf-8")
+    title, source = escape(posixpath.basename(name)), escape(handler.request.uri or "")
+    await handler.finish(
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<style nonce="{nonce}">html, body, iframe {{ margin: 0; border: 0; width: 100%; height: 100% }}'
+        "iframe { display: block }</style></head>"
+        f'<body><iframe sandbox="allow-scripts" title="{title}" src="{source}"></iframe></body></html>'
+    )
 
 
 def protect(handler: BaseHandler) -> None:
