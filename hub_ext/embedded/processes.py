@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import socket
 import time
 from collections.abc import Iterable
@@ -17,6 +18,9 @@ from pathlib import Path
 import psutil
 
 from hub_ext.runtimes.identity import started
+
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOWEST = 15000
 
 
 def start_time(pid: int) -> str | None:
@@ -130,14 +134,29 @@ def _runs(process: psutil.Process) -> bool:
 def free_port(preferred: int = 0) -> int:
     """Return a port of the loopback address that nobody listens on.
 
+    It lies below those that the system gives to outgoing connections: such a one could be taken by anybody before it is
+    used, and who asks it again and again whether somebody listens would some day be connected to herself.
+
     Args:
         preferred: The one to return if it is free.
     """
     if preferred and port_is_free(preferred):
         return preferred
+    for _ in range(200):
+        port = _LOWEST + secrets.randbelow(_outgoing() - _LOWEST)
+        if port_is_free(port):
+            return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _outgoing() -> int:
+    """Return the lowest port that the system gives to outgoing connections."""
+    try:
+        return max(int(_RANGE.read_text().split()[0]), _LOWEST + 1000)
+    except (OSError, ValueError, IndexError):
+        return 32768
 
 
 def port_is_free(port: int) -> bool:

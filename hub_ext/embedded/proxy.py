@@ -9,9 +9,10 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
+import bcrypt
 from jupyterhub_traefik_proxy.fileprovider import TraefikFileProviderProxy
 from tornado.ioloop import PeriodicCallback
-from traitlets import Unicode
+from traitlets import Unicode, default
 
 from hub_ext.embedded.processes import Recorded
 from hub_ext.embedded.supervisor import die_with_parent
@@ -26,6 +27,14 @@ class LocalProxy(TraefikFileProviderProxy):
     log_file = Unicode(help="Where its output goes.").tag(config=True)
 
     _watch: PeriodicCallback | None = None
+
+    @default("traefik_api_hashed_password")
+    def _quick_hash(self) -> str:
+        """Return the hash that traefik checks at each of our requests: at the usual cost each takes a fifth of a second.
+
+        Slow hashes are for passwords that people choose; this one is 32 random bytes.
+        """
+        return bcrypt.hashpw(self.traefik_api_password.encode(), bcrypt.gensalt(4)).decode("ascii")
 
     async def start(self) -> None:
         """Start traefik, and again whenever it dies; its routes are in its file."""

@@ -104,3 +104,8 @@ def test_a_port_that_somebody_listens_on_is_not_free() -> None:
         assert not port_is_free(port)
         assert free_port(port) != port
     assert free_port(port) == port
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_could_have() -> None:
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert all(1024 < free_port() < lowest for _ in range(50))

@@ -343,8 +343,9 @@ def test_a_server_that_dies_while_it_starts_says_why_at_once_and_is_never_counte
     for _ in range(2):
         began = time.monotonic()
         answer = person.start(QUICK)
-        assert answer.status_code == 500
-        assert "ended by itself" in answer.json()["message"]
+        # JupyterHub waits ten seconds for a start; after them its end is told by the events alone.
+        told = answer.json() if answer.status_code == 500 else person.events()[-1]
+        assert "ended by itself" in told["message"]
         assert time.monotonic() - began < 25
     (config / "jupyter_config.py").unlink()
     (config / "jupyter_server_config.py").unlink()
