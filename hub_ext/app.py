@@ -100,15 +100,16 @@ def _scopes_set(c: Config, section: str) -> list[str] | None:
 
 
 def _roles(c: Config, settings: HubExt) -> None:
-    reach = f"access:services!service={settings.service_name}"
+    # The service, and its second client: "pick a file from my server" signs her in there, too.
+    reach = {f"access:services!service={settings.service_name}{part}" for part in ("", "-files")}
     words = "Act in the roles of hub-ext that one's groups give (curator, reviewer, …)"
     _set(c, "custom_scopes", _given(c, "custom_scopes", {}) | {ACT_IN_ROLES: {"description": words}})
     given = _given(c, "load_roles", [])
     overridden = [role for role in given if role.get("name") == "user" and "scopes" in role]
     if overridden:  # then JupyterHub does not look at extra_user_scopes
-        overridden[0]["scopes"] = [*overridden[0]["scopes"], reach, ACT_IN_ROLES]
+        overridden[0]["scopes"] = [*overridden[0]["scopes"], *sorted(reach), ACT_IN_ROLES]
     else:
-        _set(c, "extra_user_scopes", {*_given(c, "extra_user_scopes", set()), reach, ACT_IN_ROLES})
+        _set(c, "extra_user_scopes", {*_given(c, "extra_user_scopes", set()), *reach, ACT_IN_ROLES})
     managed = any(value_of(c, one, "manage_roles") for one in c if one.endswith("Authenticator"))
     roles: list[dict[str, Any]] = [
         {

@@ -86,7 +86,7 @@ def test_a_servers_own_token_reaches_the_service_and_cannot_act_in_roles(c: Conf
     configure(c)
     scopes = set(c.DecidedSpawner.server_token_scopes)
     assert scopes == {"users:activity!user", "access:servers!server", REACH}
-    assert ACT_IN_ROLES in c.JupyterHub.extra_user_scopes
+    assert c.JupyterHub.extra_user_scopes == {ACT_IN_ROLES, REACH, f"{REACH}-files"}
     assert ACT_IN_ROLES in c.JupyterHub.custom_scopes
 
 
@@ -106,10 +106,10 @@ def test_what_is_there_already_stays(c: Config) -> None:
     assert {"list:users", REACH} <= set(c.DecidedSpawner.server_token_scopes)
 
 
-def test_a_user_role_of_ones_own_gets_the_two_scopes(c: Config) -> None:
+def test_a_user_role_of_ones_own_gets_the_same_scopes(c: Config) -> None:
     c.JupyterHub.load_roles = [{"name": "user", "scopes": ["self", "list:services"]}]
     configure(c)
-    assert c.JupyterHub.load_roles[0]["scopes"] == ["self", "list:services", REACH, ACT_IN_ROLES]
+    assert c.JupyterHub.load_roles[0]["scopes"] == ["self", "list:services", REACH, f"{REACH}-files", ACT_IN_ROLES]
     assert "extra_user_scopes" not in c.JupyterHub
 
 

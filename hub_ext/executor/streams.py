@@ -110,7 +110,10 @@ class Pending:
 
     def flush(self) -> None:
         """Let everything out."""
-        text = settle("".join(self._text)) if self._text else ""
+        whole = "".join(self._text)
+        text = settle(whole)
+        if "\r" in whole.replace("\r\n", "\n").partition("\n")[0].rstrip("\r"):
+            text = f"\r{text}"  # its first line overwrites what an event before left unfinished
         self._text.clear()
         for start in range(0, len(text), _PIECE):
             self._emit(self._name, text[start : start + _PIECE])

@@ -73,3 +73,12 @@ def test_pieces_are_put_together_and_streams_keep_their_order() -> None:
     now[0] = 1.0
     pending.add("stdout", "x" * 100_000)
     assert [len(text) for _, text in told[3:]] == [65536, 34464]
+
+
+def test_an_event_that_overwrites_the_line_of_the_one_before_says_so() -> None:
+    told: list[str] = []
+    pending = Pending(lambda _name, text: told.append(text), lambda: 0.0)
+    for piece in ("10 %\r", "20 %\r30 %", "\rdone\nnext"):
+        pending.add("stdout", piece)
+        pending.flush()
+    assert told == ["10 %\r", "\r30 %", "\rdone\nnext"]
