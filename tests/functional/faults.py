@@ -201,10 +201,9 @@ class World:
         values |= {"name": name, "tally": str(self.tally), "key": f"secret of {name}"}
         if waits:
             values["gate"] = str(self.gate(name))
-        key = {"Idempotency-Key": str(uuid4())}
+        path, key = f"{API}/workflows/{workflow}/runs", {"Idempotency-Key": str(uuid4())}
 
         def send() -> str | None:
-            path = f"{API}/workflows/{workflow}/runs"
             answer = self.ask("POST", path, json={"parameters": values}, headers=key)
             assert answer.status_code in (200, 201, 502, 503, 504), answer.text
             return str(answer.json()["id"]) if answer.is_success else None
@@ -264,10 +263,9 @@ class World:
 
     def healthy(self, seconds: float = PATIENCE) -> float:
         """Wait for the first 200 of health, and return when that was."""
-        url = self.platform.url + HEALTH
 
         def look() -> float | None:
-            answer = httpx.get(url, trust_env=False, timeout=5)
+            answer = httpx.get(self.platform.url + HEALTH, trust_env=False, timeout=5)
             return time.monotonic() if answer.status_code == 200 else None
 
         return until(look, seconds, self.platform.said)
@@ -291,9 +289,8 @@ class World:
 
     def of_run(self, run_id: str) -> dict[str, psutil.Process]:
         """Return the executor and the kernel of a run."""
-        launch = self.column("launch_id", run_id)
         found = {}
-        for process in processes_of(self.state / "launches" / launch):
+        for process in processes_of(self.state / "launches" / self.column("launch_id", run_id)):
             with contextlib.suppress(psutil.Error):
                 command = " ".join(process.cmdline())
                 found |= {"executor": process} if "hub_ext.executor" in command else {}
