@@ -30,7 +30,7 @@ class LocalProxy(TraefikFileProviderProxy):
 
     @default("traefik_api_hashed_password")
     def _quick_hash(self) -> str:
-        """Return the hash that traefik checks at each of our requests: at the usual cost each takes a fifth of a second.
+        """Return the hash that traefik checks at each of our requests: at the usual cost each takes 0.2 s.
 
         Slow hashes are for passwords that people choose; this one is 32 random bytes.
         """
