@@ -168,6 +168,9 @@ class Platform:
             client.close()
         if self.process is not None and self.process.poll() is None:
             self.stop()
+        for name in ("hub", "service", "proxy"):  # of a test that failed between a crash and the next start
+            with contextlib.suppress(AssertionError, psutil.NoSuchProcess):
+                self.recorded(name).kill()
 
 
 @contextlib.contextmanager
