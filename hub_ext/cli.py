@@ -82,7 +82,9 @@ def up(port: int, state: Path) -> None:
 
     from hub_ext.embedded.up import main as run_platform
 
-    settings = HubExt.from_environment({**os.environ, "HUB_EXT_STATE_DIR": str(state)})
+    # One approval is enough on one machine, where one password makes more of them no control.
+    usual = {"HUB_EXT_APPROVALS_REQUIRED": "1"}
+    settings = HubExt.from_environment({**usual, **os.environ, "HUB_EXT_STATE_DIR": str(state)})
     sys.exit(run_platform(settings, port, os.environ.get("HUB_EXT_PASSWORD") or None))
 
 

@@ -23,12 +23,19 @@ class Person:
         roles: Any of `ROLES`.
         may_administer: Whether this session or token may be used to approve, review, entitle or administer
             (a notebook server's own token may not).
+        subject: Who she is at the provider of the sign-in; two names with one subject are one person. Where the
+            provider says nothing, it is her name.
     """
 
     name: str
     groups: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
     may_administer: bool = True
+    subject: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.subject:
+            object.__setattr__(self, "subject", self.name)
 
     def has_role(self, role: str) -> bool:
         """Return whether she may act in a role, with this session."""

@@ -44,6 +44,9 @@ class HubExt(Configurable):
         "", help="fsspec address of the result store; empty: the folder `results` in the state folder."
     ).tag(config=True, secret=True)
     profiles_dir = Unicode("", help="Folder of profile files; empty: the profiles that ship.").tag(config=True)
+    approvals_required = Integer(
+        2, min=1, help="How many people, none of them the author, must approve a version of a profile."
+    ).tag(config=True)
     notebooks_dir = Unicode("", help="Folder of workflows that ship, published as `examples`.").tag(config=True)
     enclave = Unicode("local", help="Name of the enclave (the network) this platform runs in.").tag(config=True)
     banner = Unicode("", help="Text of the banner on the top and bottom of every page; empty: none.").tag(config=True)

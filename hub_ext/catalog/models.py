@@ -5,16 +5,37 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+import unicodedata
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from hub_ext.catalog.quantities import Cores, Size, parse_size
 
 API_VERSION = "hub-ext/v1"
 
+# What turns the direction of what follows: a reviewer would read other words than the ones that are there.
+_TURNING = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def _seen(text: str) -> str:
+    """Refuse what cannot be seen by who approves it."""
+    for char in text:
+        if char in _TURNING or (char != "\n" and unicodedata.category(char) in ("Cc", "Cs")):
+            msg = f"holds the character U+{ord(char):04X}, which cannot be seen; take it out"
+            raise ValueError(msg)
+    return text
+
+
+def _one_line(text: str) -> str:
+    if "\n" in text:
+        msg = "must be one line"
+        raise ValueError(msg)
+    return _seen(text)
+
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_one_line)]
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$")]
 
 LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$")]
@@ -109,7 +130,7 @@ class Option(Model):
     maximum: str | int | float | None = None
     default: str | int | float | bool
     sets: str
-    description: str = ""
+    description: Annotated[str, StringConstraints(max_length=1000), AfterValidator(_seen)] = ""
 
 
 class Home(Model):
@@ -176,7 +197,7 @@ class Control(Model):
 class Spec(Model):
     """What a server or a run may be."""
 
-    description: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    description: Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_seen)]
     access: Access = Access()
     image: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._/-][a-z0-9]+)*$", max_length=200)]
     local: Local = Local()

@@ -121,5 +121,15 @@ class Catalog:
     @cached_property
     def digest(self) -> str:
         """Identity of the snapshot."""
-        text = json.dumps(self.content(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+        return _digest(self.content())
+
+    @cached_property
+    def held_against(self) -> str:
+        """Identity of what versions are held against: rules and enclave."""
+        rules = [rule.model_dump(mode="json") for rule in self.policy.rules]
+        return _digest([rules, self.enclave.model_dump(mode="json", by_alias=True)])
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

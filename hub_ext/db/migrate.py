@@ -29,12 +29,12 @@ def upgrade(database: Database) -> None:
         database: The database; made if it is a SQLite file that does not exist.
     """
     config = _config()
-    with database.engine.execution_options(hub_ext_write=True).connect() as connection:
+    # Begun here, so that Alembic does not commit after each version: another process would go on from there.
+    with database.engine.execution_options(hub_ext_write=True).begin() as connection:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        connection.commit()
 
 
 def differences(database: Database) -> list[object]:

@@ -48,15 +48,17 @@ def _row(session: Session) -> CatalogState:
     return row
 
 
-def changed(session: Session) -> int:
-    """Say that versions, approvals or exceptions change with this transaction; acts on them wait for each other here.
+def wait_for_others(session: Session) -> None:
+    """Begin an act on versions, approvals or exceptions: acts wait for each other here."""
+    _row(session)
 
-    Returns:
-        The new generation.
+
+def changed(session: Session) -> None:
+    """Say that versions, approvals or exceptions change with this transaction; the last thing that an act does.
+
+    Before it, the transaction reads what was committed, under the generation of that.
     """
-    row = _row(session)
-    row.generation += 1
-    return row.generation
+    _row(session).generation += 1
 
 
 def keep_time(session: Session, at: datetime, before: Agreed, *, at_once: bool) -> None:

@@ -72,6 +72,7 @@ def upgrade() -> None:
         sa.Column("clock", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.execute("INSERT INTO catalog_state (id, generation, clock) VALUES (1, 0, '1970-01-01 00:00:00+00:00')")
     op.create_table(
         "snapshots",
         sa.Column("digest", sa.String(length=80), nullable=False),

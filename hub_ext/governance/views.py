@@ -1,0 +1,149 @@
+"""Versions of profiles as curators see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hub_ext.catalog.models import Profile
+from hub_ext.db.tables import Approval, ProfileVersion
+
+RELEASE = "this release"  # in place of an author, for what ships
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one person says to a version.
+
+    Attributes:
+        by: Her name.
+        verdict: ``approve`` or ``refuse``.
+        comment: Her words.
+        at: When.
+        images: Images by digest as she saw them.
+    """
+
+    by: str
+    verdict: str
+    comment: str
+    at: datetime
+    images: dict[str, str]
+
+    @classmethod
+    def of(cls, row: Approval) -> Verdict:
+        """Return a row as what it says."""
+        return cls(row.approver, row.verdict, row.comment, row.at, dict(row.images))
+
+
+@dataclass(frozen=True)
+class VersionInfo:
+    """One version, wherever it is: in the database, among what ships, or in a file that nobody proposed.
+
+    Attributes:
+        profile: Its content.
+        digest: Its identity.
+        state: ``file`` (nobody proposed it), ``proposed``, ``withdrawn``, ``trusted`` (it ships), ``approved``,
+            ``deprecated`` or ``removed``.
+        author: Who proposed it; `RELEASE` for what ships, empty for a file.
+        message: The author's words.
+        proposed_at: When.
+        approved_at: When the last approval that it needed came.
+        verdicts: What people say to it.
+        required: How many approvals it needs.
+        successor: What to use in place of a deprecated one, as ``name@number``.
+        removal_at: When a deprecated one can be started no more.
+    """
+
+    profile: Profile
+    digest: str
+    state: str
+    author: str = ""
+    message: str = ""
+    proposed_at: datetime | None = None
+    approved_at: datetime | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    required: int = 0
+    successor: str = ""
+    removal_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the profile."""
+        return self.profile.name
+
+    @property
+    def number(self) -> int:
+        """Number of the version."""
+        return self.profile.version
+
+    @property
+    def refused_by(self) -> tuple[str, ...]:
+        """Names of those whose refusal stands."""
+        return tuple(one.by for one in self.verdicts if one.verdict == "refuse")
+
+    @property
+    def approved_by(self) -> tuple[str, ...]:
+        """Names of those who approved it."""
+        return tuple(one.by for one in self.verdicts if one.verdict == "approve")
+
+    @property
+    def missing(self) -> int:
+        """How many approvals a proposed version still needs."""
+        return max(0, self.required - len(self.approved_by)) if self.state == "proposed" else 0
+
+    def badge(self) -> str:
+        """Return the state in the words of a card."""
+        if self.state == "approved" and self.approved_at is not None:
+            many = len(self.approved_by)
+            people = "one person" if many == 1 else f"{many} people"
+            return f"approved {self.approved_at:%Y-%m-%d} by {people}"
+        if self.state == "trusted":
+            return "trusted with this release"
+        if self.state == "deprecated" and self.removal_at is not None:
+            return f"deprecated, until {self.removal_at:%Y-%m-%d}"
+        return {"file": "nobody proposed this file"}.get(self.state, self.state)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the version as JSON, without its content."""
+        times = {name: getattr(self, name) for name in ("proposed_at", "approved_at", "removal_at")}
+        return {
+            "name": self.name,
+            "version": self.number,
+            "title": self.profile.metadata.title,
+            "digest": self.digest,
+            "state": self.state,
+            "author": self.author,
+            "message": self.message,
+            **{name: value.isoformat() if value else None for name, value in times.items()},
+            "approvals": [
+                {"by": one.by, "verdict": one.verdict, "comment": one.comment, "at": one.at.isoformat()}
+                for one in self.verdicts
+            ],
+            "required": self.required,
+            "successor": self.successor or None,
+        }
+
+
+def info_of(row: ProfileVersion, required: int, at: datetime) -> VersionInfo:
+    """Return a row as a version.
+
+    Args:
+        row: The row, with its approvals.
+        required: How many approvals one needs now.
+        at: The time, for what is removed by then.
+    """
+    gone = row.state == "deprecated" and row.removal_at is not None and at >= row.removal_at
+    return VersionInfo(
+        profile=Profile.model_validate(row.content),
+        digest=row.digest,
+        state="removed" if gone else row.state,
+        author=row.author or RELEASE,
+        message=row.message,
+        proposed_at=row.proposed_at,
+        approved_at=row.approved_at,
+        verdicts=tuple(Verdict.of(one) for one in row.approvals),
+        required=required,
+        successor=row.successor,
+        removal_at=row.removal_at,
+    )
