@@ -164,6 +164,34 @@ def _unknown(name: str, options: Mapping[str, Option]) -> Misfit:
     return Misfit(name, f"There is no option {name!r}.{hint}", f"options: {', '.join(options) or 'none'}")
 
 
+@dataclass(frozen=True)
+class Remembered:
+    """What somebody chose the last time, as far as it can still be chosen.
+
+    Attributes:
+        values: A value for every option: the remembered one, else the nearest that is allowed, else the default.
+        changed: What could not be kept, each with the nearest that is allowed.
+    """
+
+    values: Mapping[str, Value]
+    changed: tuple[Misfit, ...] = ()
+
+
+def remembered(profile: Profile, chosen: Mapping[str, object]) -> Remembered:
+    """Return what was chosen the last time, made to fit; the decision at the start is taken on it in full.
+
+    Args:
+        profile: The version that would be started now.
+        chosen: What was stored.
+    """
+    values, misfits = choose_all(profile, chosen)
+    for misfit in misfits:
+        option = profile.spec.options.get(misfit.option)
+        if option is not None:
+            values[misfit.option] = option.default if misfit.nearest is None else misfit.nearest
+    return Remembered({name: values[name] for name in profile.spec.options}, tuple(misfits))
+
+
 def apply(profile: Profile, values: Mapping[str, Value]) -> Spec:
     """Return the profile's spec with the chosen values in it.
 
