@@ -29,6 +29,7 @@ c.JupyterHub.authenticator_class = "dummy"
 c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = "{folder}/home/{{username}}"
 c.Authenticator.allow_all = True
+c.Spawner.args = ["--allow-root"]
 c.JupyterHub.proxy_class = "traefik_file"
 c.TraefikFileProviderProxy.static_config_file = "{folder}/static.toml"
 c.TraefikFileProviderProxy.dynamic_config_file = "{folder}/rules.toml"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler import LoadScopeScheduling
 
 from hub_ext.db.migrate import upgrade
 from hub_ext.db.session import Database
@@ -20,6 +22,33 @@ hypothesis_settings.register_profile(
     "shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 hypothesis_settings.load_profile("shared-machine")
+
+
+# What shares a platform, or must not run beside another of its kind, stays together on one worker, in its order.
+_TOGETHER = {
+    "test_disk_full.py": "faults",
+    "test_faults.py": "faults",
+    "test_start_and_stop.py": "faults",
+    "test_platform.py": "faults",
+}
+
+
+class ByRoom(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
+    """Sends the tests of a file to one worker, and those of files that belong together.
+
+    xdist's own reading of `xdist_group` is lost with pytest 9, which makes the name anew that it writes the group into.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        if "functional/" in path:
+            return _TOGETHER.get(path.rpartition("/")[2], "platform")
+        return path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByRoom:
+    """Return what gives tests to workers."""
+    return ByRoom(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import secrets
 import shutil
 import signal
@@ -114,8 +115,11 @@ class Kernel:
 def _connection(root: Path) -> dict[str, Any]:
     base = root / "k"
     found: dict[str, Any] = {"key": secrets.token_hex(32), "signature_scheme": "hmac-sha256", "kernel_name": ""}
+    numbered = {name: number for number, name in enumerate(_CHANNELS, 1)}
     if len(str(base)) + 2 <= _LONGEST_SOCKET:
-        return found | {"transport": "ipc", "ip": str(base)} | {name: n for n, name in enumerate(_CHANNELS, 1)}
+        return found | {"transport": "ipc", "ip": str(base)} | numbered
+    if platform.system() == "Linux":  # an abstract address has no path; the key keeps strangers out, as with a port
+        return found | {"transport": "ipc", "ip": f"@hub-ext-{secrets.token_hex(8)}"} | numbered
     return found | {"transport": "tcp", "ip": "127.0.0.1"} | dict(zip(_CHANNELS, _free_ports(), strict=True))
 
 
