@@ -114,6 +114,11 @@ def request_view(profile: Profile, spec: Spec, facts: Mapping[str, Any]) -> dict
     }
 
 
+def label_of(item: Any, index: int) -> str:
+    """Return how an item of a list is named in paths: by its name, if it has one."""
+    return item["name"] if isinstance(item, dict) and isinstance(item.get("name"), str) else str(index)
+
+
 def flatten(manifest: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every leaf of a manifest with its path, for a diff that people read."""
     if isinstance(manifest, dict):
@@ -121,8 +126,7 @@ def flatten(manifest: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from flatten(manifest[key], f"{path}.{key}" if path else str(key))
     elif isinstance(manifest, list):
         for index, item in enumerate(manifest):
-            label = item["name"] if isinstance(item, dict) and isinstance(item.get("name"), str) else str(index)
-            yield from flatten(item, f"{path}[{label}]")
+            yield from flatten(item, f"{path}[{label_of(item, index)}]")
     else:
         yield path, manifest
 
