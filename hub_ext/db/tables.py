@@ -116,6 +116,7 @@ class Run(Base):
         Index("ix_runs_workflow_ended", "workflow_id", "ended_at", "state"),
         Index("ix_runs_workflow_caller", "workflow_id", "caller", "created_at"),
         Index("ix_runs_state", "state", "created_at"),
+        Index("ix_runs_profile", "profile", "profile_version", "created_at"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=lambda: new_id("r"))
@@ -271,7 +272,10 @@ class ServerStart(Base):
     """One start of a notebook server: asked, then ready, failed or cancelled."""
 
     __tablename__ = "server_starts"
-    __table_args__ = (Index("ix_server_starts_profile", "profile", "asked_at"),)
+    __table_args__ = (
+        Index("ix_server_starts_profile", "profile", "asked_at"),
+        Index("ix_server_starts_outcome", "outcome", "profile"),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=lambda: new_id("s"))
     user: Mapped[str] = mapped_column("user_name", String(255), index=True)
