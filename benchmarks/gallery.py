@@ -6,6 +6,7 @@ Peer: the same page at 100 workflows.
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -44,7 +45,7 @@ def main(folder: Path) -> None:
         state = folder / str(workflows)
         state.mkdir(parents=True)
         seed(f"sqlite:///{state / 'hub-ext.sqlite'}", workflows, runs)
-        with hub_ext(state) as platform, sign_in(platform, "bench") as client:
+        with hub_ext(state) as platform, closing(sign_in(platform, "bench")) as client:
             found[workflows] = {name: _measure(client, path) for name, path in _PAGES.items()}
     figures: dict[str, object] = {}
     for name in _PAGES:
