@@ -27,7 +27,7 @@ class Boot(threading.Thread):
     def run(self) -> None:
         """Poll every 5 ms; only the server's own port is asked."""
         process = self._find()
-        self.executed = process.create_time()
+        self.executed = time.time()  # the system's own record counts from a boot time in whole seconds
         url = ""
         while not url:
             url = process.environ().get("JUPYTERHUB_SERVICE_URL", "")
