@@ -21,6 +21,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hub_ext import __version__, errors
+from hub_ext import cli_versions as _versions  # noqa: F401  # its commands join the group `profiles`
+from hub_ext.cli_policy import policy
+from hub_ext.cli_profiles import profiles
 from hub_ext.settings import HubExt
 
 out = Console(highlight=False, soft_wrap=True)
@@ -321,31 +324,8 @@ def _tell_end(ended: dict[str, Any]) -> None:
         sys.exit(1)
 
 
-@cli.group()
-def profiles() -> None:
-    """What servers and runs may be."""
-
-
-@profiles.command()
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
-def check(folder: Path | None) -> None:
-    """Check all profile files of a folder (by default the ones in force)."""
-    from hub_ext.catalog.loading import load
-
-    catalog = load(folder or HubExt.from_environment().profiles)
-    for problem in catalog.problems:
-        err.print(Text(str(problem)))
-    out.print(f"{len(catalog.profiles)} versions of {len(catalog.newest())} profiles, {len(catalog.problems)} problems")
-    if catalog.problems:
-        sys.exit(1)
-
-
-@profiles.command()
-def schema() -> None:
-    """Print the JSON Schema of a profile file."""
-    from hub_ext.catalog.models import Profile
-
-    click.echo(json.dumps(Profile.model_json_schema(), indent=2))
+cli.add_command(profiles)
+cli.add_command(policy)
 
 
 @cli.group()

@@ -162,11 +162,13 @@ def _about(before: Profile | None, after: Profile) -> Iterator[str]:
             yield f"{field}: was {_plain(old)} and is {_plain(new)}."
     if before.spec.controls != after.spec.controls:
         old, new = ({f"{one.id} ({one.how})" for one in each.spec.controls} for each in (before, after))
-        yield f"controls: {_plain(sorted(new - old)) or 'none'} new, {_plain(sorted(old - new)) or 'none'} gone."
+        yield f"controls: {_plain(sorted(new - old))} new, {_plain(sorted(old - new))} gone."
 
 
 def _plain(value: Any) -> str:
-    return ", ".join(str(one) for one in value) if isinstance(value, tuple | list) else str(value)
+    if isinstance(value, tuple | list):
+        return ", ".join(str(one) for one in value) or "none"
+    return f'"{value}"' if isinstance(value, str) and " " in value else str(value)
 
 
 # --- rendered --------------------------------------------------------------------------------------------------------

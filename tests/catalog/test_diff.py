@@ -70,7 +70,7 @@ def test_options_access_and_words_are_told_in_sentences() -> None:
         "rest can be chosen now: one of 30, 60, 120, usually 60.",
     )
     assert found.access == ("Members of gis may use it now.", "Members of analysts may use it no more.")
-    assert found.about[0] == "title: was Large memory and is Huge."
+    assert found.about[0] == 'title: was "Large memory" and is Huge.'
     assert found.about[1].startswith("controls: SC-7 (Closed.) new, AC-6 (")
 
 

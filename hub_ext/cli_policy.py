@@ -1,0 +1,113 @@
+"""`hub-ext policy …`: the rules, what they are in a cluster, and exceptions from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from hub_ext.cli_profiles import enclave_option, folder_option, json_option, load_folder, out, show_json
+from hub_ext.cli_versions import desk_options
+
+
+@click.group()
+def policy() -> None:
+    """What every server and every run must meet."""
+
+
+@policy.command(name="list")
+@folder_option
+@enclave_option
+@json_option
+def list_(folder: Path | None, enclave: str | None, as_json: bool) -> None:
+    """List the rules."""
+    catalog = load_folder(folder, enclave)
+    if as_json:
+        show_json([rule.model_dump(mode="json") for rule in catalog.policy.rules])
+        return
+    table = Table("rule", "on", "severity", "controls", "what it asks", box=None)
+    for rule in catalog.policy.rules:
+        row = (rule.id, rule.on, rule.severity, ", ".join(rule.controls), rule.message)
+        table.add_row(*(Text(cell) for cell in row))
+    for note in catalog.notes:
+        out.print(Text(note))
+    out.print(table)
+
+
+@policy.command()
+@folder_option
+@enclave_option
+@click.option("--account", "accounts", multiple=True, help="Account of the Hub or the service in the cluster; repeat.")
+@json_option
+def export(folder: Path | None, enclave: str | None, accounts: tuple[str, ...], as_json: bool) -> None:
+    """Print the rules as ValidatingAdmissionPolicies with their bindings, for `kubectl apply -f -`."""
+    from hub_ext.kubernetes.admission import export as export_all
+    from hub_ext.kubernetes.yaml_text import to_yaml
+
+    catalog = load_folder(folder, enclave)
+    made = export_all(catalog.policy, catalog.enclave, accounts)
+    if as_json:
+        show_json(made)
+    else:
+        click.echo(to_yaml(made), nl=False)
+
+
+@policy.command()
+@click.option("--ended", is_flag=True, help="Also those that are over.")
+@desk_options
+@json_option
+def exceptions(ended: bool, state: Path | None, name: str | None, as_json: bool) -> None:
+    """List the exceptions, those that end first before the others."""
+    from hub_ext.cli_desk import open_desk
+
+    found = open_desk(state, name).exceptions(ended=ended)
+    if as_json:
+        show_json(found)
+        return
+    table = Table("id", "profile", "rule", "for", "until", "owner", "reason", box=None)
+    for one in found:
+        whom = ", ".join([*one["users"], *one["groups"]]) or "everybody who may use it"
+        until = f"{one['until'][:16].replace('T', ' ')}{' (revoked)' if one['revoked_at'] else ''}"
+        row = (one["id"], one["profile"], one["rule"], whom, until, one["owner"], one["reason"])
+        table.add_row(*(Text(cell) for cell in row))
+    out.print(table if found else "There are no exceptions.")
+
+
+@policy.command(name="except")
+@click.argument("profile")
+@click.argument("rule")
+@click.option("--until", required=True, help="When it ends: a date, or a time with its zone; at most a year from now.")
+@click.option("--reason", required=True, help="Why.")
+@click.option("--user", "users", multiple=True, help="For whom; repeat. Without users and groups: for everybody.")
+@click.option("--group", "groups", multiple=True, help="For whose members; repeat.")
+@click.option("--owner", default="", help="Who answers for it; by default you.")
+@desk_options
+@json_option
+def grant(state: Path | None, name: str | None, as_json: bool, **wish: Any) -> None:
+    """Let PROFILE break RULE until a time."""
+    from hub_ext.cli_desk import open_desk
+
+    found = open_desk(state, name).grant(wish | {"users": list(wish["users"]), "groups": list(wish["groups"])})
+    if as_json:
+        show_json(found)
+    else:
+        out.print(Text(f"{found['profile']} need not meet {found['rule']} until {found['until']} ({found['id']})."))
+
+
+@policy.command()
+@click.argument("exception")
+@click.option("--reason", required=True, help="Why.")
+@desk_options
+@json_option
+def revoke(exception: str, reason: str, state: Path | None, name: str | None, as_json: bool) -> None:
+    """End an exception now."""
+    from hub_ext.cli_desk import open_desk
+
+    found = open_desk(state, name).revoke(exception, reason)
+    if as_json:
+        show_json(found)
+    else:
+        out.print(Text(f"The exception of {found['profile']} from {found['rule']} is over."))
