@@ -4,9 +4,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import gallery, memory, run, server_start
+from benchmarks import decide, gallery, memory, run, server_start
 
-ALL = {"server_start": server_start.main, "run": run.main, "gallery": gallery.main, "memory": memory.main}
+ALL = {
+    "server_start": server_start.main,
+    "run": run.main,
+    "decide": decide.main,
+    "gallery": gallery.main,
+    "memory": memory.main,
+}
 
 
 def main() -> int:
