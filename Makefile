@@ -54,6 +54,7 @@ lock:  ## resolve the locks again
 	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate locks/bootstrap.in -o locks/bootstrap.lock
 	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml locks/bootstrap.in locks/build.in --extra embedded -o locks/runtime.lock
 	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml locks/bootstrap.in locks/build.in --all-extras -c locks/runtime.lock -o locks/dev.lock
+	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml locks/bootstrap.in locks/build.in --extra kubernetes --extra postgresql -c locks/dev.lock -o locks/kubernetes.lock
 
 clean:  ## remove what was made here
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

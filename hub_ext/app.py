@@ -25,7 +25,7 @@ from hub_ext.embedded import supervisor
 from hub_ext.embedded.processes import free_port
 from hub_ext.people import ROLE_GROUPS
 from hub_ext.settings import HubExt
-from hub_ext.spawner.guard import ACT_IN_ROLES, SPAWNER, Refused, refuse_what_changes_servers, value_of
+from hub_ext.spawner.guard import ACT_IN_ROLES, SPAWNERS, Refused, refuse_what_changes_servers, value_of
 
 _Container = TypeVar("_Container", list[Any], dict[str, Any], set[str])
 
@@ -42,10 +42,10 @@ def configure(c: Config, service: Literal["managed", "external"] = "managed", *,
 
     It brings the database to this release, and
 
-    - **sets** `JupyterHub.spawner_class`; `Authenticator.enable_auth_state`, `refresh_pre_spawn` and
-      `auth_refresh_strict` (so that a decision sees the groups of now); `Spawner.server_token_scopes` (a server's own
-      token reports activity, serves its user, and reaches the sharing service; it has not the scope to act in roles);
-      `CryptKeeper.keys`, when neither it nor JUPYTERHUB_CRYPT_KEY is set, to a key in the state folder;
+    - **sets** `JupyterHub.spawner_class` (by `HubExt.runtime`); `Authenticator.enable_auth_state`, `refresh_pre_spawn`
+      and `auth_refresh_strict` (so that a decision sees the groups of now); `Spawner.server_token_scopes` (a server's
+      own token reports activity, serves its user, and reaches the sharing service; it has not the scope to act in
+      roles); `CryptKeeper.keys`, when neither it nor JUPYTERHUB_CRYPT_KEY is set, to a key in the state folder;
       `JupyterHub.default_url`, unless it is set;
     - **appends** to `JupyterHub.services` (the sharing service, which signs people in without asking, and a second
       OAuth client for "pick a file from my server", which asks), `load_roles` (one for the service: names and groups of
@@ -68,7 +68,7 @@ def configure(c: Config, service: Literal["managed", "external"] = "managed", *,
         HubExtError: If the database does not answer.
     """
     settings = HubExt(config=c)
-    refuse_what_changes_servers(c)
+    refuse_what_changes_servers(c, settings.runtime)
     _authenticator(c)
     _spawner(c, settings, client_suffix)
     _roles(c, settings)
@@ -88,7 +88,7 @@ def _authenticator(c: Config) -> None:
 
 
 def _spawner(c: Config, settings: HubExt, client_suffix: str) -> None:
-    c.JupyterHub.spawner_class = SPAWNER
+    c.JupyterHub.spawner_class = SPAWNERS[settings.runtime][0]
     reach = f"access:services!service={settings.service_name}"
     given = next((found for one in c if (found := _scopes_set(c, one))), list(_NEEDED_OF_SERVERS))
     c.DecidedSpawner.server_token_scopes = sorted({*given, *_NEEDED_OF_SERVERS, reach})

@@ -16,7 +16,7 @@ from hub_ext.catalog.snapshot import Catalog
 from hub_ext.db.session import Database
 from hub_ext.db.tables import DecisionRow
 from hub_ext.errors import InvalidInput, Problem
-from hub_ext.governance.environments import environment_images
+from hub_ext.governance.environments import local_images
 from hub_ext.governance.exceptions import load_exceptions
 from hub_ext.governance.state import Agreed
 from hub_ext.governance.store import CatalogStore
@@ -73,7 +73,7 @@ class DecisionPoint:
         self.catalog = catalog
         self.settings = settings
         catalog.attach(database)
-        catalog.prefetch(lambda: environment_images(settings))
+        catalog.prefetch(lambda: local_images(settings, catalog.current().enclave))
 
     def facts(self, groups: Iterable[str]) -> Facts:
         """Return what is true now, to show it: it asks the database nothing, and may be a second old.
@@ -103,7 +103,7 @@ class DecisionPoint:
         before: Agreed | None = None,
         exceptions: Iterable[RuleException] = (),
     ) -> Facts:
-        environments = environment_images(self.settings) if catalog.enclave.spec.local else None
+        environments = local_images(self.settings, catalog.enclave)
         return Facts(self.catalog.now(before), frozenset(groups), catalog, environments, tuple(exceptions))
 
     def decide(self, session: Session, request: Request, groups: Iterable[str], object_id: str) -> tuple[Decision, str]:

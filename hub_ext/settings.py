@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from traitlets import Bool, Dict, Float, Integer, List, TraitError, Unicode, validate
+from traitlets import Bool, Dict, Enum, Float, Integer, List, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
 from hub_ext.errors import InvalidInput
@@ -56,6 +56,23 @@ class HubExt(Configurable):
         key_trait=Unicode(),
         value_trait=Unicode(),
         help="What local processes use in place of an image: environment name → Python executable.",
+    ).tag(config=True)
+    runtime = Enum(
+        ["local", "kubernetes"],
+        "local",
+        help="Where servers and runs are: processes of this machine (`local`), or pods of a cluster (`kubernetes`).",
+    ).tag(config=True)
+    kubeconfig = Unicode(
+        "", help="File that says where the cluster is and who we are there; empty: the account of our own pod."
+    ).tag(config=True)
+    pods_hub_url = Unicode(
+        "",
+        help="Address that pods reach the Hub by, such as http://hub.hub-ext:8081; empty: the Hub's own.",
+    ).tag(config=True)
+    pods_service_url = Unicode(
+        "",
+        help="Address that pods reach the sharing service by, such as http://service.hub-ext:8880; "
+        "empty: the one that the Hub knows.",
     ).tag(config=True)
     service_name = Unicode("workflows", help="Name of the sharing service at the Hub.").tag(config=True)
     runs_at_once = Integer(
@@ -148,7 +165,7 @@ class HubExt(Configurable):
             if variable not in environ:
                 continue
             try:
-                setattr(settings, name, _parse(name, environ[variable], is_text=isinstance(trait, Unicode)))
+                setattr(settings, name, _parse(name, environ[variable], is_text=isinstance(trait, Unicode | Enum)))
             except TraitError as error:
                 raise InvalidInput.of(variable, str(error).replace(" trait of a HubExt instance", "")) from None
             except (ValueError, RecursionError):

@@ -22,7 +22,7 @@ from hub_ext.db.migrate import differences
 from hub_ext.db.session import Database
 from hub_ext.embedded.processes import free_port
 from hub_ext.settings import HubExt
-from hub_ext.spawner.guard import ACT_IN_ROLES, SPAWNER, Refused
+from hub_ext.spawner.guard import ACT_IN_ROLES, SPAWNERS, Refused
 
 REACH = "access:services!service=workflows"
 
@@ -47,7 +47,7 @@ def test_it_brings_the_database_to_this_release(c: Config) -> None:
 
 def test_it_sets_what_a_decision_needs(c: Config) -> None:
     configure(c)
-    assert c.JupyterHub.spawner_class == SPAWNER
+    assert c.JupyterHub.spawner_class == SPAWNERS["local"][0]
     assert c.Authenticator == {"enable_auth_state": True, "refresh_pre_spawn": True, "auth_refresh_strict": True}
     assert len(c.CryptKeeper["keys"][0]) == 32
     assert c.JupyterHub.default_url == "/services/workflows/"
@@ -272,3 +272,17 @@ def test_a_hub_with_a_setting_that_is_refused_does_not_start_and_names_it(tmp_pa
     with own_hub(tmp_path, f"c.{setting} = dict") as (_, process):
         assert process.wait(60) != 0
     assert f"c.{setting} cannot be set together with hub_ext.app.configure(c)" in (tmp_path / "output").read_text()
+
+
+def test_a_platform_in_a_cluster_starts_its_servers_there(c: Config) -> None:
+    c.HubExt.runtime = "kubernetes"
+    configure(c)
+    assert c.JupyterHub.spawner_class == SPAWNERS["kubernetes"][0]
+    assert service(c, "workflows")["environment"]["HUB_EXT_RUNTIME"] == "kubernetes"
+
+
+def test_a_cluster_has_no_use_for_the_spawner_of_local_processes(c: Config) -> None:
+    c.HubExt.runtime = "kubernetes"
+    c.JupyterHub.spawner_class = "hub-ext-local"
+    with pytest.raises(Refused, match=r"JupyterHub\.spawner_class"):
+        configure(c)

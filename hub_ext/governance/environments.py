@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from hub_ext.catalog.policy import Enclave
 from hub_ext.settings import HubExt
 
 log = structlog.get_logger("hub_ext.governance.environments")
@@ -110,3 +111,15 @@ def environment_images(settings: HubExt) -> dict[str, str]:
         if digest is not None:
             found[name] = f"localhost/environment/{name}@{digest}"
     return found
+
+
+def local_images(settings: HubExt, enclave: Enclave) -> dict[str, str] | None:
+    """Return what stands for images here, as `environment_images` does; None where images themselves are used.
+
+    Args:
+        settings: Say where servers and runs are, and which Python each environment is.
+        enclave: The network.
+    """
+    if settings.runtime == "kubernetes" or not enclave.spec.local:
+        return None
+    return environment_images(settings)

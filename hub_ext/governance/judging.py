@@ -13,7 +13,7 @@ from hub_ext.db.tables import Approval
 from hub_ext.errors import Conflict, NotFound, Problem
 from hub_ext.governance.acts import Acts, must_be_proposed
 from hub_ext.governance.checks import images_of
-from hub_ext.governance.environments import environment_images
+from hub_ext.governance.environments import local_images
 from hub_ext.governance.exceptions import load_exceptions
 from hub_ext.governance.rights import check_words, must_be
 from hub_ext.governance.rows import by_digest
@@ -115,7 +115,7 @@ class Judging(Acts):
             catalog, at = self.catalog.fresh(session)
             excepted = frozenset(one.rule for one in load_exceptions(session, self.catalog.now(at), row.name))
             profile = Profile.model_validate(row.content)
-        local = environment_images(self.settings) if catalog.enclave.spec.local else None
+        local = local_images(self.settings, catalog.enclave)
         images, missing = images_of(profile, catalog, local)
         wrong = denying(self.checks.findings(profile, catalog, excepted))
         if missing:

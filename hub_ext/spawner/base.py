@@ -171,7 +171,7 @@ class DecidedSpawner(Spawner):
     def _refuse_changed_settings(self) -> None:
         """Refuse what came after the configuration file, on the command line."""
         try:
-            refuse_what_changes_servers(self.config)
+            refuse_what_changes_servers(self.config, self.settings_of_ours.runtime)
         except Refused as error:
             raise refusal(str(error), status=503, reason="settings") from None
 

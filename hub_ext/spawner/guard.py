@@ -9,7 +9,11 @@ from traitlets.config import Config, ConfigurableError, LazyConfigValue
 # A session or token needs this scope to approve, review, entitle or administer.
 ACT_IN_ROLES = "custom:hub-ext:act-in-roles"
 
-SPAWNER = "hub_ext.spawner.local.LocalSpawner"
+# The spawner of each runtime, and the short name that it also has.
+SPAWNERS = {
+    "local": ("hub_ext.spawner.local.LocalSpawner", "hub-ext-local"),
+    "kubernetes": ("hub_ext.spawner.kubernetes.KubernetesSpawner", "hub-ext-kubernetes"),
+}
 
 # What somebody may set of a spawner: nothing of it changes what is inside a server or what the server may do.
 HARMLESS = frozenset(
@@ -59,18 +63,19 @@ def value_of(c: Config, section: str, name: str) -> Any:
     return [*parts.get("prepend", ()), *parts.get("extend", ()), *(one for _, one in parts.get("inserts", ()))]
 
 
-def refuse_what_changes_servers(c: Config) -> None:
+def refuse_what_changes_servers(c: Config, runtime: str = "local") -> None:
     """Look for settings that would put into a server what no profile names.
 
     Args:
         c: The configuration.
+        runtime: Where servers are (`HubExt.runtime`).
 
     Raises:
         Refused: At the first one.
     """
     given = value_of(c, "JupyterHub", "spawner_class")
     name_of_it = given if isinstance(given, str) or given is None else f"{given.__module__}.{given.__qualname__}"
-    if name_of_it not in (None, SPAWNER, "hub-ext-local"):
+    if name_of_it not in (None, *SPAWNERS[runtime]):
         raise Refused("JupyterHub.spawner_class", "servers are started by hub-ext's own spawner, which decides last")
     for section in [one for one in c if one.endswith("Spawner") or one in _BASES]:
         for name in c[section]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hub_ext.governance.environments import digest_of, environment_images
+from hub_ext.governance.environments import digest_of, environment_images, local_images
+from hub_ext.governance.store import CatalogStore
 from hub_ext.settings import HubExt
 
 
@@ -58,3 +59,11 @@ def test_what_cannot_be_run_is_no_environment(settings: HubExt, tmp_path: Path) 
     assert set(found) == {"default", "here"}
     assert found["here"].startswith("localhost/environment/here@sha256:")
     assert found["here"].partition("@")[2] == found["default"].partition("@")[2]
+
+
+def test_in_a_cluster_images_are_used_whatever_the_enclave_says(settings, database):
+    enclave = CatalogStore(settings, database).current().enclave
+    assert enclave.spec.local
+    assert "default" in (local_images(settings, enclave) or {})
+    settings.runtime = "kubernetes"
+    assert local_images(settings, enclave) is None

@@ -1,0 +1,99 @@
+"""What a start needs is made, or found as it should be, and nothing of somebody else's is taken."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from hub_ext.kubernetes.apply import Ending, NotOurs, ensure
+from hub_ext.kubernetes.client import ApiError, Cluster
+from hub_ext.kubernetes.render import Rendering, render
+from tests.manifests.api_server import ApiServer, status
+from tests.manifests.test_render import ENCLAVE, IMAGE, STANDARD
+
+
+def rendering(user: str = "ana") -> Rendering:
+    return render(STANDARD, STANDARD.spec, ENCLAVE, user=user, purpose="server", name="", image=IMAGE)
+
+
+NAMESPACE = "/api/v1/namespaces/hub-ext-ana"
+HOME = f"{NAMESPACE}/persistentvolumeclaims/home"
+
+
+async def test_everything_but_the_pod_is_made(cluster: Cluster, api: ApiServer) -> None:
+    await ensure(cluster, rendering())
+    kinds = sorted((one["kind"], one["metadata"]["name"]) for one in api.objects.values())
+    assert kinds == [
+        ("LimitRange", "hub-ext"), ("Namespace", "hub-ext-ana"), ("NetworkPolicy", "default-deny"),
+        ("NetworkPolicy", "server"), ("PersistentVolumeClaim", "home"), ("ResourceQuota", "hub-ext"),
+    ]  # fmt: skip
+    assert api.asked[:2] == [f"GET {NAMESPACE}", "POST /api/v1/namespaces"]
+
+
+async def test_what_is_there_is_brought_up_to_date_and_the_home_is_left_as_it_is(
+    cluster: Cluster, api: ApiServer
+) -> None:
+    await ensure(cluster, rendering())
+    home = api.objects[HOME]["metadata"]["uid"]
+    api.objects[NAMESPACE]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = "privileged"
+    api.asked.clear()
+    await ensure(cluster, rendering())
+    assert api.objects[NAMESPACE]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert api.objects[HOME]["metadata"]["uid"] == home
+    assert [one for one in api.asked if one.startswith("POST")] == []
+
+
+async def test_a_namespace_that_is_as_it_should_be_costs_one_call(cluster: Cluster, api: ApiServer) -> None:
+    await ensure(cluster, rendering())
+    api.asked.clear()
+    await ensure(cluster, rendering())
+    assert [one for one in api.asked if one.endswith(NAMESPACE)] == [f"GET {NAMESPACE}"]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {},
+        {"app.kubernetes.io/managed-by": "Helm"},
+        {"app.kubernetes.io/managed-by": "hub-ext"},
+        {"app.kubernetes.io/managed-by": "hub-ext", "hub-ext/namespace": "person", "hub-ext/user": "bob"},
+        {"app.kubernetes.io/managed-by": "hub-ext", "hub-ext/namespace": "system", "hub-ext/user": "ana"},
+    ],
+)
+async def test_a_namespace_that_is_not_hers_is_not_taken(cluster: Cluster, api: ApiServer, labels) -> None:
+    api.objects[NAMESPACE] = {"metadata": {"name": "hub-ext-ana", "labels": labels, "uid": "x"}}
+    with pytest.raises(NotOurs, match="namespace hub-ext-ana"):
+        await ensure(cluster, rendering())
+    assert api.asked == [f"GET {NAMESPACE}"]
+
+
+async def test_a_home_that_is_not_hers_is_not_taken(cluster: Cluster, api: ApiServer) -> None:
+    api.objects[HOME] = {"metadata": {"name": "home", "labels": {}, "uid": "x"}}
+    with pytest.raises(NotOurs, match="persistentvolumeclaim home"):
+        await ensure(cluster, rendering())
+
+
+async def test_a_namespace_that_is_being_removed_is_waited_for_by_nobody(cluster: Cluster, api: ApiServer) -> None:
+    await ensure(cluster, rendering())
+    api.objects[NAMESPACE]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    with pytest.raises(Ending):
+        await ensure(cluster, rendering())
+
+
+async def test_many_at_once_for_one_person_are_one(cluster: Cluster, api: ApiServer) -> None:
+    await asyncio.gather(*(ensure(cluster, rendering()) for _ in range(10)))
+    assert len(api.objects) == 6
+
+
+async def test_what_the_api_server_refuses_is_told(cluster: Cluster, api: ApiServer) -> None:
+    async def refuse(request):
+        return (
+            status(403, "Forbidden", "denied by policy")
+            if "limitranges" in request.path
+            else await api.ordinary(request)
+        )
+
+    api.answers = [refuse] * 20
+    with pytest.raises(ApiError, match="denied by policy"):
+        await ensure(cluster, rendering())

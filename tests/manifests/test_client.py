@@ -1,0 +1,128 @@
+"""What the client does when the API server is slow, refuses, or is away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from hub_ext.errors import Unavailable
+from hub_ext.kubernetes.client import AlreadyThere, ApiError, Cluster, NoAnswer
+from hub_ext.settings import HubExt
+from tests.manifests.api_server import ApiServer, status
+
+POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "server", "namespace": "hub-ext-ana"}}
+
+
+def always(answer: web.Response):
+    async def give(request: web.Request) -> web.Response:
+        return answer
+
+    return give
+
+
+async def test_an_object_is_made_found_and_deleted(cluster: Cluster) -> None:
+    made = await cluster.create(POD)
+    assert await cluster.get("Pod", "server", "hub-ext-ana") == made
+    assert await cluster.delete("Pod", "server", "hub-ext-ana")
+    assert await cluster.get("Pod", "server", "hub-ext-ana") is None
+    assert not await cluster.delete("Pod", "server", "hub-ext-ana")
+
+
+async def test_the_account_of_the_file_is_used(cluster: Cluster, api: ApiServer) -> None:
+    seen = []
+
+    async def look(request: web.Request) -> web.Response:
+        seen.append((request.headers["Authorization"], request.headers["User-Agent"]))
+        return web.json_response({})
+
+    api.answers = [look]
+    await cluster.get("Pod", "server", "hub-ext-ana")
+    assert seen == [("Bearer secret-token", "hub-ext")]
+
+
+@pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
+async def test_what_may_pass_is_asked_again(cluster: Cluster, api: ApiServer, code: int) -> None:
+    api.answers = [always(status(code)), always(status(code))]
+    await cluster.create(POD)
+    assert api.asked == ["POST /api/v1/namespaces/hub-ext-ana/pods"] * 3
+
+
+async def test_a_connection_that_is_cut_is_asked_again(cluster: Cluster, api: ApiServer) -> None:
+    api.answers = [None, None]
+    await cluster.create(POD)
+    assert len(api.asked) == 3
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 422])
+async def test_a_no_is_a_no(cluster: Cluster, api: ApiServer, code: int) -> None:
+    api.answers = [always(status(code, "Because", "it said so"))]
+    with pytest.raises(ApiError, match="it said so") as caught:
+        await cluster.create(POD)
+    assert (caught.value.status, caught.value.reason, len(api.asked)) == (code, "Because", 1)
+
+
+async def test_it_waits_as_long_as_it_is_asked_to(cluster: Cluster, api: ApiServer) -> None:
+    answer = always(status(429, **{"Retry-After": "1"}))
+    api.answers = [answer]
+    began = time.monotonic()
+    await cluster.create(POD)
+    assert time.monotonic() - began >= 1
+
+
+async def test_it_gives_up_in_time_and_says_so_plainly(cluster: Cluster, api: ApiServer) -> None:
+    await api.stop()
+    began = time.monotonic()
+    with pytest.raises(NoAnswer, match="does not answer now") as caught:
+        await cluster.get("Pod", "server", "hub-ext-ana", within=0.5)
+    assert time.monotonic() - began < 5
+    assert isinstance(caught.value, Unavailable)
+    await api.start()
+
+
+async def test_it_goes_on_when_the_api_server_is_back(cluster: Cluster, api: ApiServer) -> None:
+    await api.stop()
+    asking = asyncio.create_task(cluster.create(POD))
+    await asyncio.sleep(0.2)
+    assert not asking.done()
+    await api.start()
+    assert (await asking)["metadata"]["name"] == "server"
+
+
+async def test_what_an_earlier_try_has_made_is_told_as_such(cluster: Cluster, api: ApiServer) -> None:
+    await cluster.create(POD)
+    api.answers = [None]
+    with pytest.raises(AlreadyThere):
+        await cluster.create(POD)
+
+
+async def test_another_object_of_the_same_name_is_not_deleted(cluster: Cluster, api: ApiServer) -> None:
+    api.answers = [always(status(409, "Conflict", "the UID in the precondition does not match"))]
+    assert not await cluster.delete("Pod", "server", "hub-ext-ana", uid="other")
+
+
+async def test_one_client_serves_a_process(api: ApiServer, tmp_path: Path) -> None:
+    settings = HubExt(kubeconfig=api.kubeconfig(tmp_path))
+    first, second = await asyncio.gather(Cluster.shared(settings), Cluster.shared(settings))
+    assert first is second
+    await Cluster.close_shared()
+    assert await Cluster.shared(settings) is not first
+    await Cluster.close_shared()
+
+
+async def test_a_file_that_is_not_there_is_told_and_tried_again(api: ApiServer, tmp_path: Path) -> None:
+    settings = HubExt(kubeconfig=str(tmp_path / "kubeconfig"))
+    with pytest.raises(Unavailable, match="Where the cluster is cannot be read"):
+        await Cluster.shared(settings)
+    api.kubeconfig(tmp_path)
+    assert await Cluster.shared(settings)
+    await Cluster.close_shared()
+
+
+async def test_the_end_of_a_log_is_read_and_none_is_no_error(cluster: Cluster, api: ApiServer) -> None:
+    api.answers = [always(web.Response(text="the end\n"))]
+    assert await cluster.last_lines("server", "hub-ext-ana") == "the end\n"
+    assert await cluster.last_lines("server", "hub-ext-ana") == ""
