@@ -271,7 +271,7 @@ class Rounds:
             watched.ended_for = "the folder of its launch was deleted while it ran, so it was ended"
             self._runtime.end(str(run.launch_id), run.process)
         elif run.started_at is not None:
-            self._end_overdue(run, watched)
+            self._end_overdue(run, watched, state)
 
     def _tend_ended(self, run: Run, watched: Watched, state: Ended) -> None:
         if state.begun or state.outcome is not None or run.state == "running" or run.cancel_requested_at is not None:
@@ -310,9 +310,13 @@ class Rounds:
         elif at - watched.cancelled_at > _UNHEARD:
             self._runtime.end(launch_id, run.process)
 
-    def _end_overdue(self, run: Run, watched: Watched) -> None:
+    def _end_overdue(self, run: Run, watched: Watched, state: Alive) -> None:
+        """End what should have ended itself; the time of day is asked only where nothing better counts."""
         minutes = run.spec.get("lifetime", {}).get("maximum", 0)
-        if run.started_at and minutes and (now() - run.started_at).total_seconds() > minutes * 60 + _OVERDUE:
+        lasted = state.age
+        if lasted is None and run.started_at is not None:
+            lasted = (now() - run.started_at).total_seconds()
+        if lasted is not None and minutes and lasted > minutes * 60 + _OVERDUE:
             watched.ended_for = f"ran longer than its limit of {in_words(minutes)}"
             self._runtime.end(str(run.launch_id), run.process)
 

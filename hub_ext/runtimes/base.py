@@ -33,9 +33,11 @@ class Alive:
 
     Attributes:
         begun: Whether it was told to go.
+        age: Seconds that it has been there, counted by what no set clock changes; None where nothing counts so.
     """
 
     begun: bool
+    age: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,21 @@ def runs(process: dict[str, Any] | None) -> bool:
     """Return whether a process is still there, and still the same one; one that only waits to be buried is not."""
     pid, began = (process or {}).get("pid"), (process or {}).get("started")
     return isinstance(pid, int) and began is not None and started(pid) == began
+
+
+def age(process: dict[str, Any] | None) -> float | None:
+    """Return the seconds that a process has been there, by the machine's own count: setting a clock changes nothing.
+
+    Args:
+        process: From `identify`.
+
+    Returns:
+        None where the machine does not count so, or nothing is known of the process.
+    """
+    _, _, ticks = str((process or {}).get("started")).rpartition(":")
+    if not ticks.isdecimal() or not hasattr(time, "CLOCK_BOOTTIME"):
+        return None
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK"))
 
 
 def send(process: dict[str, Any] | None, number: signal.Signals) -> bool:

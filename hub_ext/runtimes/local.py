@@ -17,7 +17,7 @@ import psutil
 
 from hub_ext.executor.folder import MARKER, Folder
 from hub_ext.runtimes.base import Alive, Ended, Launch
-from hub_ext.runtimes.identity import identify, marked, runs, send
+from hub_ext.runtimes.identity import age, identify, marked, runs, send
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _END = 5.0  # seconds until killed processes must be gone
@@ -127,7 +127,7 @@ class LocalRuntime:
         child = self._children.get(launch_id)
         code = child.poll() if child else None
         if code is None if child else (runs(process) or folder.is_locked()):
-            return Alive(folder.has_begun())
+            return Alive(folder.has_begun(), age(process))
         traced = child is not None or folder.root.is_dir()
         return Ended(folder.has_begun(), folder.read_outcome(), _words(folder, code), traced)
 

@@ -19,7 +19,7 @@ from traitlets import default
 from hub_ext.catalog.models import Profile, Spec
 from hub_ext.catalog.quantities import parse_size
 from hub_ext.embedded.processes import Recorded, descendants, end, free_port, signal_all
-from hub_ext.runtimes.identity import marked
+from hub_ext.runtimes.identity import age, marked
 from hub_ext.spawner.answering import answers, last_words
 from hub_ext.spawner.base import DecidedSpawner, StartFailed
 from hub_ext.spawner.ledger import Outcome
@@ -38,7 +38,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
     proc: subprocess.Popen[bytes] | None  # this and `server`: JupyterHub's, which has no types
     server: Any
     recorded: Recorded | None = None
-    deadline = 0.0  # when the time limit ends the server, in seconds since 1970; 0 for never
+    lasts = 0.0  # seconds of its process's life after which the server is ended; 0 for no limit
     token_id: int | None = None
     adopted = False
     _starting = False
@@ -105,7 +105,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
         ]
         if os.geteuid() == 0:  # in a container, mostly; JupyterLab wants to be asked
             self.args.append("--allow-root")
-        self.deadline = time.time() + spec.lifetime.maximum * 60
+        self.lasts = spec.lifetime.maximum * 60.0
         self._limit = f"{spec.lifetime.maximum} minutes"
         self._hub_url = str(self.hub.api_url)
         proxy = self.user.settings.get("proxy")
@@ -187,7 +187,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
         return state | {
             "start": self.start_id,
             "hub": self._hub_url,
-            "deadline": self.deadline,
+            "lasts": self.lasts,
             "limit": self._limit,
             "token": self.token_id,
         }
@@ -197,7 +197,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
         super().load_state(state)
         self.start_id = str(state.get("start", ""))
         self._hub_url = str(state.get("hub", ""))
-        self.deadline, self._limit = float(state.get("deadline", 0)), str(state.get("limit", ""))
+        self.lasts, self._limit = float(state.get("lasts", 0)), str(state.get("limit", ""))
         self.token_id = state.get("token")
         if "pid" in state and "started" in state:
             self.recorded = Recorded(int(state["pid"]), str(state["started"]))
@@ -206,7 +206,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
     def clear_state(self) -> None:
         """Forget a server that has ended."""
         super().clear_state()
-        self.recorded, self.deadline, self.adopted = None, 0.0, False
+        self.recorded, self.lasts, self.adopted = None, 0.0, False
 
     async def get_url(self) -> str:
         """Return the server's address, also of one that an earlier Hub only half started."""
@@ -222,7 +222,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
             return None
         status = self._status()
         if status is None:
-            if self.deadline and time.time() > self.deadline and not self._starting:
+            if self._is_overdue():
                 await self._end_tree(_GRACE)
                 self._gone(f"It reached its time limit of {self._limit}.")
                 return 0
@@ -230,6 +230,12 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
         await self._end_tree(0.0)  # kernels that the server left behind, or a half-made one without a record
         self._gone("It ended by itself." if self.proc is not None else "It ended while the Hub was not running.")
         return status
+
+    def _is_overdue(self) -> bool:
+        """Return whether its time is over, by its process's age: a clock that is set forward ends nobody's work."""
+        if not self.lasts or self._starting or self.recorded is None:
+            return False
+        return (age({"started": self.recorded.started}) or 0.0) > self.lasts
 
     def _status(self) -> int | None:
         if self.proc is not None:

@@ -135,7 +135,12 @@ async def test_a_run_is_cancelled_within_two_seconds_wherever_it_is(
 
 
 async def test_the_profile_s_limit_of_time_ends_a_run(
-    reconciler: Reconciler, publish: Publish, order: MakeRun, ended: Ended, database: Database
+    reconciler: Reconciler,
+    publish: Publish,
+    order: MakeRun,
+    ended: Ended,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run_id = order(publish(FOREVER)).id
     with database.write() as session:
@@ -146,7 +151,10 @@ async def test_the_profile_s_limit_of_time_ends_a_run(
     with database.write() as session:
         run = session.get_one(Run, run_id)
         assert run.started_at is not None
-        run.started_at = run.started_at.replace(year=run.started_at.year - 1)
+        run.started_at = run.started_at.replace(year=run.started_at.year - 1)  # as by a clock that was set
+    await asyncio.sleep(1)
+    assert session_get(database, run_id).state == "running"
+    monkeypatch.setattr("hub_ext.runtimes.local.age", lambda process: 121.0)
     run = await ended(run_id)
     assert (run.state, run.reason) == ("failed", "ran longer than its limit of 1 minute")
 

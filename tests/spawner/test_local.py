@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import time
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ def saved(spawner: LocalSpawner, process: subprocess.Popen[bytes], **changes: An
         "port": 12345,
         "start": new_id("s"),
         "hub": str(spawner.hub.api_url),
-        "deadline": time.time() + 3600,
+        "lasts": 3600.0,
         "limit": "60 minutes",
         "token": None,
     } | changes
@@ -77,9 +78,20 @@ async def test_a_server_that_knows_another_hub_is_ended(make_spawner: Any, proce
 
 async def test_a_server_past_its_time_limit_is_ended(make_spawner: Any, process: subprocess.Popen[bytes]) -> None:
     spawner = make_spawner()
-    spawner.load_state(saved(spawner, process, deadline=time.time() - 1))
+    spawner.load_state(saved(spawner, process, lasts=0.05))
+    await asyncio.sleep(0.2)  # the machine counts a process's age in hundredths of a second
     assert await spawner.poll() == 0
     assert process.wait(5) != 0
+
+
+async def test_a_clock_that_is_set_forward_ends_no_server(
+    make_spawner: Any, process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawner = make_spawner()
+    spawner.load_state(saved(spawner, process))
+    monkeypatch.setattr(time, "time", lambda: 5e9)
+    assert await spawner.poll() is None
+    assert process.poll() is None
 
 
 async def test_an_adopted_server_can_be_stopped(make_spawner: Any, process: subprocess.Popen[bytes]) -> None:
