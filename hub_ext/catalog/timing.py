@@ -20,7 +20,7 @@ from hub_ext.catalog.models import Profile
 from hub_ext.catalog.policy import NO_ENCLAVE, Enclave, Rule
 from hub_ext.kubernetes.render import render, request_view
 
-LONGEST = 0.1  # seconds that one evaluation may take, on the largest object that a profile can make
+LONGEST = 0.1  # seconds of the processor that one evaluation may take, on the largest object that a profile can make
 _PATIENCE = 5.0  # seconds without a sign of life until a rule is said to run for ever
 _START = 60.0  # seconds that the child may take to start, on a machine that is busy
 _TRIES = 3  # the shortest of so many counts: the machine may be busy
@@ -78,9 +78,9 @@ def _measure(rules: Iterable[dict[str, str]], enclave: Enclave) -> None:
             continue
         taken = []
         for _ in range(_TRIES):
-            began = time.perf_counter()
+            began = time.process_time()  # of the processor: what else the machine does is not the rule's fault
             scenes[rule["on"]].holds(program)
-            taken.append(time.perf_counter() - began)
+            taken.append(time.process_time() - began)
         _say({"id": rule["id"], "seconds": min(taken)})
 
 
