@@ -1,8 +1,8 @@
 """Policy text (CEL): the subset that Python and the API server agree on, compiled and evaluated.
 
-A rule is a boolean expression over `object` (what is to be made), `variables` (below), `params` and
-`namespaceObject`, or over `request` for request rules. What is not in the subset is refused when the rule is checked,
-so that the exported ValidatingAdmissionPolicy and we never give different answers.
+A rule is a boolean expression over `object` (what is to be made; not for pods, which a Job holds in a template),
+`variables` (below), `params` and `namespaceObject`, or over `request` for request rules. What is not in the subset is
+refused when the rule is checked, so that the exported ValidatingAdmissionPolicy and we never give different answers.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ DEEPEST = 16
 
 # Lists and maps that may be absent, as named variables; the same text is exported as `variables` of the policy.
 _POD = {
+    "created": "request.operation == 'CREATE'",
     "spec": "{at}.spec",
     "labels": "has({at}.metadata) && has({at}.metadata.labels) ? {at}.metadata.labels : {{}}",
+    "annotations": "has({at}.metadata) && has({at}.metadata.annotations) ? {at}.metadata.annotations : {{}}",
     "init": "has(variables.spec.initContainers) ? variables.spec.initContainers : []",
     "eph": "has(variables.spec.ephemeralContainers) ? variables.spec.ephemeralContainers : []",
     "run": "variables.spec.containers + variables.init",
@@ -52,6 +54,9 @@ _STRINGS = (
     "contains",
 )
 _FUNCTIONS = frozenset({*_MACROS, *_STRINGS, "quantity", "compareTo", "int", "string", "has"})
+_AROUND = frozenset({"variables", "params", "namespaceObject"})
+# For a run the cluster sees the Job: a rule on pods that asked for `object` would look at something else there.
+_ROOTS = {"pod": _AROUND, "networkpolicy": _AROUND | {"object"}, "request": frozenset({"request"})}
 _BOUND = re.compile(rf"\.(?:{'|'.join(_MACROS)})\(\s*([A-Za-z_][A-Za-z0-9_]*)\s*,")
 _REFUSED = (
     (re.compile(r"\.\?|\[\?"), "optional field selection (.? and [?]) is not part of the subset"),
@@ -102,10 +107,9 @@ def compile_rule(text: str, kind: str) -> cel.Program:
     unknown = {name for name in names["functions"] if name[0].isalpha()} - _FUNCTIONS  # operators are "_&&_", "@in"
     if unknown:
         raise BadRule(f"uses {', '.join(sorted(unknown))}; known are {', '.join(sorted(_FUNCTIONS))}")
-    roots = {"request"} if kind == "request" else {"object", "variables", "params", "namespaceObject"}
-    strangers = set(names["variables"]) - roots - set(_BOUND.findall(text))
+    strangers = set(names["variables"]) - _ROOTS[kind] - set(_BOUND.findall(text))
     if strangers:
-        raise BadRule(f"refers to {', '.join(sorted(strangers))}; known are {', '.join(sorted(roots))}")
+        raise BadRule(f"refers to {', '.join(sorted(strangers))}; known are {', '.join(sorted(_ROOTS[kind]))}")
     return program
 
 
@@ -172,10 +176,12 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _pod_variables(subject: Any) -> Iterator[tuple[str, Any]]:
+    yield "created", True  # we look at what is about to be made
     spec = subject["spec"]
     yield "spec", spec
     metadata = subject.get("metadata", {})
     yield "labels", metadata.get("labels", {})
+    yield "annotations", metadata.get("annotations", {})
     init, ephemeral = (spec.get(name, []) for name in ("initContainers", "ephemeralContainers"))
     yield "init", init
     yield "eph", ephemeral

@@ -163,15 +163,28 @@ class Egress(Model):
         return self
 
 
+_GLOBAL, _LOCAL = ipaddress.IPv6Network("2000::/3"), ipaddress.IPv6Network("fc00::/7")
+_EVERYWHERE = ipaddress.IPv6Network("::/0")
+_CREDENTIALS = ipaddress.IPv6Network("fd00:ec2::/32")
+
+
 def _check_cidr(cidr: str) -> None:
     try:
         network = ipaddress.ip_network(cidr)
     except ValueError as error:
         msg = f"cidr: {error}"
         raise ValueError(msg) from None
-    if network.is_link_local:
-        msg = "cidr: link-local addresses hold the credentials of machines in most clouds; no profile may reach them"
+    if network.is_link_local or (network.version == 6 and network.subnet_of(_CREDENTIALS)):
+        msg = "cidr: these addresses hold the credentials of machines in most clouds; no profile may reach them"
         raise ValueError(msg)
+    if network.version == 6 and network != _EVERYWHERE and not _is_site(network):
+        msg = "cidr: an IPv6 network must be in 2000::/3, or in fc00::/7 and at least /32, or ::/0"
+        raise ValueError(msg)
+
+
+def _is_site(network: ipaddress.IPv6Network) -> bool:
+    """Whether a network lies where it can hold neither a translated IPv4 address nor another site."""
+    return network.subnet_of(_GLOBAL) or (network.subnet_of(_LOCAL) and network.prefixlen >= 32)
 
 
 class Network(Model):

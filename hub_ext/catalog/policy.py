@@ -73,11 +73,12 @@ class PolicyRules(Model):
 
 
 class Largest(Model):
-    """The most that one container may have in an enclave."""
+    """The most that one container may have in an enclave; `scratch` is space on the machine's own disk."""
 
     cpu: Cores
     memory: Size
     gpu: Annotated[int, Field(ge=0, le=64, strict=True)] = 0
+    scratch: Size = "10Gi"
 
 
 class EnclaveSpec(Model):
@@ -116,6 +117,7 @@ class Enclave(Model):
             "maxCpu": f"{round(largest.cpu * 1000)}m",
             "maxMemory": largest.memory,
             "maxGpu": str(largest.gpu),
+            "maxScratch": largest.scratch,
         }
 
 

@@ -1,7 +1,7 @@
 """Times policy rules in a process of its own, which can be killed: CEL in Python knows no cost limit.
 
 `slow_rules` is the parent's side; the module run with ``-m`` is the child, which reads rules as JSON and prints the id
-of each rule before it begins with it and again when it is done.
+of each rule before it begins with it and again when it is done, and something after each try.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ def _measure(rules: Iterable[dict[str, str]], enclave: Enclave) -> None:
             began = time.process_time()  # of the processor: what else the machine does is not the rule's fault
             scenes[rule["on"]].holds(program)
             taken.append(time.process_time() - began)
+            _say({})  # a sign of life
         _say({"id": rule["id"], "seconds": min(taken)})
 
 
@@ -129,8 +130,8 @@ def _one_child(rules: list[Rule], enclave: Enclave, patience: float) -> tuple[in
         child.stdin.close()
         for line in _lines(child, patience):
             said = json.loads(line)
-            if len(said) == 1:
-                begun += 1
+            if len(said) < 2:
+                begun += len(said)
                 continue
             ended += 1
             why = _too_slow(said)

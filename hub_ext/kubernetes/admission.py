@@ -55,7 +55,7 @@ def _params(enclave: Enclave) -> Manifest:
 
 def _policy(name: str, rules: Iterable[Rule], ours: Sequence[str]) -> Manifest:
     kinds = [
-        ("", ["pods", "pods/ephemeralcontainers"]),
+        ("", ["pods", "pods/ephemeralcontainers", "pods/resize"]),
         ("batch", ["jobs"]),
         ("networking.k8s.io", ["networkpolicies"]),
     ]

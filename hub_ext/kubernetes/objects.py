@@ -21,8 +21,8 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "hub-ext"}
 PORT = 8888  # of a notebook server
 HUB_PORT = 8081  # of the Hub's API
 SERVICE_PORT = 8880  # of the sharing service
-# They hand out a node's credentials in most clouds.
-_METADATA_SERVICES = tuple(ipaddress.ip_network(one) for one in ("169.254.169.254/32", "fd00:ec2::254/128"))
+# They hand out the credentials of machines and pods in most clouds; the last is the first, translated to IPv6.
+_CREDENTIALS = tuple(ipaddress.ip_network(one) for one in ("169.254.0.0/16", "fd00:ec2::/32", "64:ff9b::a9fe:0/112"))
 _USER = 1000
 _GROUP = 100
 _TMP_SIZE = "1Gi"
@@ -253,11 +253,11 @@ def _egress_rule(egress: Egress) -> Manifest:
         if egress.labels:
             target["podSelector"] = {"matchLabels": dict(egress.labels)}
         return {"to": [target], "ports": ports}
-    block: Manifest = {"cidr": str(egress.cidr)}
     network = ipaddress.ip_network(str(egress.cidr), strict=False)
-    for service in _METADATA_SERVICES:
-        if network.version == service.version and network.supernet_of(service):  # type: ignore[arg-type]
-            block["except"] = [str(service)]
+    block: Manifest = {"cidr": str(network)}  # in one form, which rules compare as text
+    held = [one for one in _CREDENTIALS if one.version == network.version and one.subnet_of(network)]  # type: ignore[arg-type]
+    if held:
+        block["except"] = [str(one) for one in held]
     return {"to": [{"ipBlock": block}], "ports": ports}
 
 

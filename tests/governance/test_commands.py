@@ -58,7 +58,7 @@ def state(settings: HubExt, database: Database, folder: Path, monkeypatch: pytes
 def test_what_ships_passes(run: Run) -> None:
     code, printed, _ = run("profiles", "check")
     assert code == 0
-    assert "4 versions of 4 profiles, 45 rules, 0 problems, 0 warnings" in printed
+    assert "4 versions of 4 profiles, 57 rules, 0 problems, 0 warnings" in printed
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def test_a_version_is_a_name_and_a_number(run: Run, state: list[object], version
 
 def test_the_rules_are_listed_with_their_controls(run: Run) -> None:
     found = json.loads(run("policy", "list", "--json")[1])
-    assert len(found) == 45
+    assert len(found) == 57
     assert all(rule["controls"] and rule["message"] for rule in found)
     assert "no-privileged" in run("policy", "list")[1]
 

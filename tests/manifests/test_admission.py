@@ -86,7 +86,7 @@ def test_it_is_one_policy_with_all_rules_its_binding_and_its_limits() -> None:
     assert MADE["ConfigMap", PARAMS]["data"] == CATALOG.enclave.params()
     assert policy["failurePolicy"] == "Fail"
     resources = [name for rule in policy["matchConstraints"]["resourceRules"] for name in rule["resources"]]
-    assert resources == ["pods", "pods/ephemeralcontainers", "jobs", "networkpolicies"]
+    assert resources == ["pods", "pods/ephemeralcontainers", "pods/resize", "jobs", "networkpolicies"]
 
 
 def test_rules_that_warn_are_a_policy_of_their_own() -> None:
@@ -136,7 +136,8 @@ def test_a_container_that_is_added_later_is_refused() -> None:
 def test_a_network_policy_is_held_against_its_rules_and_those_of_others_are_left_alone() -> None:
     network = copy.deepcopy(made().network)
     network["spec"]["egress"] = [{}]
-    assert [one.partition(":")[0] for one in admitted("hub-ext", "networkpolicies", network)] == ["egress-named"]
+    found = [one.partition(":")[0] for one in admitted("hub-ext", "networkpolicies", network)]
+    assert found == ["egress-named", "egress-ports"]
     assert admitted("hub-ext", "networkpolicies", network, userInfo={"username": "admin"}) == []
 
 

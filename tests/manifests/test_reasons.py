@@ -56,7 +56,8 @@ def test_reasons_are_true() -> None:
     assert found["Pod", "metadata.labels.hub-ext/profile"] == "profile metadata.name"
     assert found["PersistentVolumeClaim", "spec.resources.requests.storage"] == "profile storage.home.size"
     assert found["NetworkPolicy", "spec.egress[2].to[0].ipBlock.cidr"] == "profile network.egress"
-    assert found["NetworkPolicy", "spec.egress[0].ports[0].port"] == "baseline"
+    assert found["NetworkPolicy", "spec.egress[0].ports[0].port"] == "baseline, egress-ports"
+    assert found["NetworkPolicy", "spec.egress[0].ports[0].protocol"] == "baseline"
     assert found["Namespace", "metadata.labels.hub-ext/enclave"] == "enclave metadata.name"
 
 
