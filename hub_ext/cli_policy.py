@@ -56,6 +56,35 @@ def export(folder: Path | None, enclave: str | None, accounts: tuple[str, ...], 
 
 
 @policy.command()
+@click.option("--namespace", help="Where Hub and service live; by default as the enclave says.")
+@click.option("--why", is_flag=True, help="A table of the rights with their reasons, in place of what kubectl takes.")
+@folder_option
+@enclave_option
+@json_option
+def accounts(folder: Path | None, enclave: str | None, namespace: str | None, why: bool, as_json: bool) -> None:
+    """Print the accounts of Hub and service with their rights in a cluster, for `kubectl apply -f -`."""
+    from hub_ext.kubernetes import rbac
+    from hub_ext.kubernetes.yaml_text import to_yaml
+
+    if why and as_json:
+        show_json(rbac.as_dicts())
+        return
+    if why:
+        table = Table("account", "may", "with", "because", box=None)
+        for one in rbac.as_dicts():
+            named = f" ({', '.join(one['names'])})" if one["names"] else ""
+            row = (one["account"], ", ".join(one["verbs"]), one["resource"] + named, one["why"])
+            table.add_row(*(Text(cell) for cell in row))
+        out.print(table)
+        return
+    made = rbac.manifests(namespace or load_folder(folder, enclave).enclave.spec.system_namespace)
+    if as_json:
+        show_json(made)
+    else:
+        click.echo(to_yaml(made), nl=False)
+
+
+@policy.command()
 @click.option("--ended", is_flag=True, help="Also those that are over.")
 @desk_options
 @json_option

@@ -52,6 +52,28 @@ def cli_reference() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def rights_reference() -> str:
+    """What our accounts may do in a cluster, and why."""
+    from hub_ext.kubernetes.rbac import NOT_GRANTED, RIGHTS
+
+    lines = [
+        "# Rights in a cluster",
+        "",
+        "Made from `hub_ext/kubernetes/rbac.py` by `scripts/generate.py`; do not edit.",
+    ]
+    lines += ["`hub-ext policy accounts` prints them for `kubectl apply`.", ""]
+    for account, rights in RIGHTS.items():
+        lines += [f"## `{account}`", "", "| with | may | because |", "| --- | --- | --- |"]
+        for right in rights:
+            kind = f"{right.resource}.{right.group}" if right.group else right.resource
+            named = f", named {' or '.join(f'`{name}`' for name in right.names)}" if right.names else ""
+            lines.append(f"| `{kind}`{named} | {', '.join(right.verbs)} | {right.why} |")
+        lines.append("")
+    lines += ["## Not granted", "", "| what | because |", "| --- | --- |"]
+    lines += [f"| {what} | {why} |" for what, why in NOT_GRANTED.items()]
+    return "\n".join(lines) + "\n"
+
+
 def profile_schema() -> str:
     """The JSON Schema of a profile file."""
     from hub_ext.catalog.models import Profile
@@ -77,6 +99,7 @@ FILES: dict[str, Callable[[], str]] = {
     "hub_ext/catalog/trusted.json": trusted,
     "docs/reference/settings.md": settings_reference,
     "docs/reference/cli.md": cli_reference,
+    "docs/reference/rights.md": rights_reference,
     "docs/reference/profile.schema.json": profile_schema,
     "hub_ext/web/openapi.json": openapi,
 }

@@ -100,6 +100,7 @@ def container(spec: Spec, *, image: str, command: Sequence[str], env: Mapping[st
             "runAsNonRoot": True,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
+        "terminationMessagePolicy": "FallbackToLogsOnError",  # its last lines are in the status: nobody may read logs
         "volumeMounts": [{"name": "home", "mountPath": "/home/analyst"}, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
     }
     if port is not None:

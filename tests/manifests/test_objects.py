@@ -60,6 +60,7 @@ def test_the_pod_of_a_server_is_exactly_this() -> None:
                         "runAsNonRoot": True,
                         "seccompProfile": {"type": "RuntimeDefault"},
                     },
+                    "terminationMessagePolicy": "FallbackToLogsOnError",
                     "volumeMounts": [
                         {"name": "home", "mountPath": "/home/analyst"},
                         {"name": "tmp", "mountPath": "/tmp"},

@@ -1,0 +1,210 @@
+"""What keeps our accounts inside the namespaces of people, whatever they hold: ValidatingAdmissionPolicies. Pure.
+
+- ``hub-ext-accounts`` looks at everything that our accounts make, change or delete, of any kind: only in namespaces
+  with our prefix and label, only objects that bear our mark, and never so that what closes a namespace gets looser.
+- ``hub-ext-closed`` and ``hub-ext-bounded`` look at each pod and Job of such a namespace, whoever makes it: nothing
+  runs where the default-deny NetworkPolicy or the quota is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hub_ext.catalog.policy import Enclave
+from hub_ext.kubernetes.objects import MANAGED_BY, PREFIX, Manifest
+
+LABEL = f"{PREFIX}/namespace"
+PERSONS = {LABEL: "person"}  # selects the namespaces of people
+_DEFAULT_DENY = "default-deny"
+_QUOTA = "hub-ext"
+_LEVEL = "pod-security.kubernetes.io/enforce"
+
+
+def account(namespace: str, name: str) -> str:
+    """Return a service account as the API server names it."""
+    return f"system:serviceaccount:{namespace}:{name}"
+
+
+def by(ours: Sequence[str]) -> str:
+    """Return the condition that one of these accounts asks."""
+    names = ", ".join(f"'{name}'" for name in ours)
+    return f"request.userInfo.username in [{names}]"
+
+
+def admission(kind: str, name: str, spec: Manifest) -> Manifest:
+    """Return an object of the API group of admission policies."""
+    metadata = {"name": name, "labels": dict(MANAGED_BY)}
+    return {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def resources(group: str, names: Sequence[str], operations: Sequence[str]) -> dict[str, Any]:
+    """Return which requests a policy looks at."""
+    return {"apiGroups": [group], "apiVersions": ["*"], "operations": list(operations), "resources": list(names)}
+
+
+def confinement(enclave: Enclave, ours: Sequence[str]) -> list[Manifest]:
+    """Return the policies with their bindings.
+
+    Args:
+        enclave: The network, whose storage class homes have.
+        ours: Our accounts, as the API server names them.
+    """
+    made = [_accounts(enclave, ours), _bound("hub-ext-accounts")]
+    made += [_needs("hub-ext-closed", _DEFAULT_DENY, "networking.k8s.io/v1", "NetworkPolicy", _closes("params"))]
+    made += [_bound("hub-ext-closed", _DEFAULT_DENY)]
+    made += [_needs("hub-ext-bounded", _QUOTA, "v1", "ResourceQuota", _bounds("params"))]
+    return [*made, _bound("hub-ext-bounded", _QUOTA)]
+
+
+def _accounts(enclave: Enclave, ours: Sequence[str]) -> Manifest:
+    spec = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "matchPolicy": "Equivalent",
+            "resourceRules": [resources("*", ["*/*"], ["CREATE", "UPDATE", "DELETE", "CONNECT"])],
+        },
+        "matchConditions": [{"name": "ours", "expression": by(ours)}],
+        "variables": [
+            {"name": "kind", "expression": "request.resource.group + '/' + request.resource.resource"},
+            {"name": "new", "expression": "request.operation == 'CREATE' || request.operation == 'UPDATE'"},
+            {"name": "old", "expression": "request.operation == 'UPDATE' || request.operation == 'DELETE'"},
+        ],
+        "validations": [
+            {"expression": text, "message": f"The accounts of hub-ext {message}", "reason": "Forbidden"}
+            for text, message in (*_where(), *_namespaces(), *_kinds(enclave))
+        ],
+    }
+    return admission("ValidatingAdmissionPolicy", "hub-ext-accounts", spec)
+
+
+def _where() -> list[tuple[str, str]]:
+    """Return what holds for every kind."""
+    named = f"begin with {PREFIX}- and have the label {LABEL}."
+    inside = f"request.namespace.startsWith('{PREFIX}-') && {_labelled('namespaceObject')}"
+    return [
+        ("request.operation != 'CONNECT'", "connect to nothing."),
+        (
+            "!has(request.subResource) || request.subResource == ''",
+            "change no part of an object by its own path (status, scale, binding, ephemeralcontainers, token).",
+        ),
+        (
+            f"variables.kind == '/namespaces' || ({inside})",
+            f"act in namespaces that {named}",
+        ),
+        (
+            f"(variables.new != true || {_marked('object')}) && (variables.old != true || {_marked('oldObject')})",
+            "act on objects that bear their mark.",
+        ),
+    ]
+
+
+def _namespaces() -> list[tuple[str, str]]:
+    """Return what holds for namespaces."""
+    other = "variables.kind != '/namespaces'"
+    prefix = f"request.name.startsWith('{PREFIX}-')"
+    owner = " == ".join(_has_label(what, f"{PREFIX}/user") for what in ("object", "oldObject"))
+    return [
+        (
+            f"{other} || variables.new != true || ({prefix} && {_labelled('object')})",
+            f"make namespaces that begin with {PREFIX}- and have the label {LABEL}.",
+        ),
+        (
+            f"{other} || variables.old != true || ({prefix} && {_labelled('oldObject')})",
+            f"change namespaces that begin with {PREFIX}- and have the label {LABEL}.",
+        ),
+        (
+            f"{other} || variables.new != true || {_has_label('object', _LEVEL)} == 'restricted'",
+            "keep the Pod Security level restricted.",
+        ),
+        (
+            f"{other} || request.operation != 'UPDATE' || {owner}",
+            "never give a namespace to somebody else.",
+        ),
+    ]
+
+
+def _kinds(enclave: Enclave) -> list[tuple[str, str]]:
+    """Return what holds for single kinds: what each could be used for, besides what it is for."""
+    network = f"variables.kind != 'networking.k8s.io/networkpolicies' || request.name != '{_DEFAULT_DENY}'"
+    claim = "variables.kind != '/persistentvolumeclaims' || variables.new != true"
+    storage = enclave.spec.storage_class
+    usual = f" || object.spec.storageClassName == '{storage}'" if storage else " || request.operation == 'UPDATE'"
+    return [
+        (f"{network} || (request.operation != 'DELETE' && {_closes('object')})", "never loosen the default deny."),
+        (
+            f"variables.kind != '/resourcequotas' || (request.operation != 'DELETE' && {_bounds('object')})",
+            "never take away what a quota bounds.",
+        ),
+        (
+            f"{claim} || !has(object.spec.volumeName) || object.spec.volumeName == '' || request.operation == 'UPDATE'",
+            "ask for a new volume, never for one that is there.",
+        ),
+        (
+            f"{claim} || (!has(object.spec.dataSource) && !has(object.spec.dataSourceRef))",
+            "ask for empty volumes.",
+        ),
+        (f"{claim} || !has(object.spec.storageClassName){usual}", "use the storage class of the enclave."),
+        (
+            "variables.kind != '/secrets' || variables.new != true || !has(object.type) || object.type == 'Opaque'",
+            "make no secret that the cluster fills (tokens of accounts).",
+        ),
+    ]
+
+
+def _labelled(what: str) -> str:
+    return f"has({what}.metadata.labels) && {_has_label(what, LABEL)} == 'person'"
+
+
+def _marked(what: str) -> str:
+    ((key, value),) = MANAGED_BY.items()
+    return f"(has({what}.metadata.labels) && {_has_label(what, key)} == '{value}')"
+
+
+def _has_label(what: str, key: str) -> str:
+    """Return the value of a label; one that is not there cannot be evaluated, and so is refused."""
+    return f"{what}.metadata.labels['{key}']"
+
+
+def _closes(what: str) -> str:
+    """Return the condition that a NetworkPolicy closes its whole namespace in both directions."""
+    spec = f"{what}.spec"
+    everything = f"(!has({spec}.podSelector.matchLabels) && !has({spec}.podSelector.matchExpressions))"
+    both = f"has({spec}.policyTypes) && 'Ingress' in {spec}.policyTypes && 'Egress' in {spec}.policyTypes"
+    return f"({everything} && {both} && !has({spec}.ingress) && !has({spec}.egress))"
+
+
+def _bounds(what: str) -> str:
+    """Return the condition that a quota bounds everything that a pod takes."""
+    spec = f"{what}.spec"
+    named = " && ".join(f"'{name}' in {spec}.hard" for name in ("count/pods", "limits.cpu", "limits.memory"))
+    return f"(has({spec}.hard) && {named} && !has({spec}.scopes) && !has({spec}.scopeSelector))"
+
+
+def _needs(name: str, what: str, api: str, kind: str, condition: str) -> Manifest:
+    """Return the policy that nothing runs in a namespace without an object that is as it should be."""
+    spec = {
+        "failurePolicy": "Fail",
+        "paramKind": {"apiVersion": api, "kind": kind},
+        "matchConstraints": {
+            "matchPolicy": "Equivalent",
+            "namespaceSelector": {"matchLabels": dict(PERSONS)},
+            "resourceRules": [resources("", ["pods"], ["CREATE"]), resources("batch", ["jobs"], ["CREATE"])],
+        },
+        "validations": [
+            {
+                "expression": condition,
+                "message": f"Nothing runs in a person's namespace whose {kind} {what} is not what hub-ext makes.",
+                "reason": "Forbidden",
+            }
+        ],
+    }
+    return admission("ValidatingAdmissionPolicy", name, spec)
+
+
+def _bound(name: str, param: str = "") -> Manifest:
+    """Return the binding of a policy; its parameter is looked for in the namespace of what is made."""
+    spec: Manifest = {"policyName": name, "validationActions": ["Deny", "Audit"]}
+    if param:
+        spec["paramRef"] = {"name": param, "parameterNotFoundAction": "Deny"}
+    return admission("ValidatingAdmissionPolicyBinding", name, spec)
