@@ -46,13 +46,18 @@ class Change:
 
     def __str__(self) -> str:
         old, new = ("nothing" if value is None else str(value) for value in (self.before, self.after))
-        chosen = " or ".join(", ".join(f"{name}={value}" for name, value in one.items()) for one in self.when)
+        chosen = " or ".join(with_words(one) for one in self.when)
         return f"{self.object} {self.path}: {old} → {new}" + (f" (with {chosen})" if chosen else "")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the change as JSON."""
         found = {"object": self.object, "path": self.path, "before": self.before, "after": self.after}
         return found | {"when": [dict(one) for one in self.when]}
+
+
+def with_words(chosen: Mapping[str, Value]) -> str:
+    """Return a choice of options in words."""
+    return ", ".join(f"{name}={value}" for name, value in chosen.items()) or "nothing chosen"
 
 
 @dataclass(frozen=True)
@@ -198,7 +203,13 @@ def _choices(before: Profile | None, after: Profile) -> list[dict[str, Value]]:
             chosen = {name: value for name, value in chosen.items() if name in after.spec.options}
             if chosen not in found and all(_spec(each, chosen) is not None for each in (before, after)):
                 found.append(chosen)
+    if any(option.default != after.spec.options[name].default for name, option in _shared(before, after)):
+        return found  # with nothing chosen, the two give something else
     return found[1:] or found  # the defaults are among the extremes, where there are any
+
+
+def _shared(before: Profile, after: Profile) -> list[tuple[str, Option]]:
+    return [(name, option) for name, option in before.spec.options.items() if name in after.spec.options]
 
 
 def _spec(profile: Profile, chosen: Mapping[str, Value]) -> Spec | None:
@@ -238,8 +249,8 @@ def _when(some: list[dict[str, Value]], choices: Iterable[dict[str, Value]]) -> 
     """Return the fewest options that tell some choices from the others, or the choices as they are."""
     rest = [one for one in choices if one not in some]
     for name in some[0] if some else ():
-        values = list(dict.fromkeys(one[name] for one in some))
-        if not any(one[name] in values for one in rest):
+        values = list(dict.fromkeys(one[name] for one in some if name in one))
+        if all(name in one for one in some) and not any(one.get(name) in values for one in rest):
             return tuple({name: value} for value in values)
     return tuple(some)
 

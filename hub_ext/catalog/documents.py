@@ -139,6 +139,8 @@ def parse(text: str, where: str, model: type[_Model]) -> _Model | list[FileProbl
     Returns:
         The model, or everything that is wrong.
     """
+    if len(text) > LARGEST:
+        return [FileProblem(where, f"is larger than {LARGEST // 1024} KiB")]
     try:
         node, content = _compose(text)
     except yaml.MarkedYAMLError as error:

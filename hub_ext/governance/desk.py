@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 from hub_ext.catalog.decide import Facts
-from hub_ext.catalog.explain import explain, explain_all
+from hub_ext.catalog.diff import ProfileDiff, diff
+from hub_ext.catalog.explain import Explanation, explain, explain_all
 from hub_ext.catalog.options import shown
+from hub_ext.catalog.snapshot import Catalog
 from hub_ext.db.session import Database
-from hub_ext.db.tables import PolicyException
 from hub_ext.decisions import CatalogStore, DecisionPoint
 from hub_ext.errors import InvalidInput, NotFound
 from hub_ext.governance.checks import Checks
-from hub_ext.governance.curation import Curation
+from hub_ext.governance.curation import Curation, read_profile
+from hub_ext.governance.environments import environment_images
 from hub_ext.governance.exceptions import Exceptions, Wish
 from hub_ext.governance.overview import Entry, Overview
+from hub_ext.governance.preview import Preview, Wanted, preview
 from hub_ext.governance.rights import must_be
+from hub_ext.governance.shapes import exception_as_dict, read_time, rules_as_dicts
 from hub_ext.governance.views import VersionInfo
 from hub_ext.people import Person
 from hub_ext.settings import HubExt
@@ -34,6 +37,7 @@ class Desk:
         settings: The settings.
         person: Who acts.
         checks: What is known of checks, where it is shared.
+        points: The decision point, where it is shared.
     """
 
     def __init__(
@@ -43,28 +47,65 @@ class Desk:
         settings: HubExt,
         person: Person,
         checks: Checks | None = None,
+        points: DecisionPoint | None = None,
     ) -> None:
         checks = checks or Checks()
         self.database = database
+        self.catalog = catalog
+        self.settings = settings
         self.person = person
-        self.points = DecisionPoint(database, catalog, settings)
+        self.points = points or DecisionPoint(database, catalog, settings)
         self.curation = Curation(database, catalog, settings, checks)
         self.overview = Overview(database, catalog, settings, checks)
         self.exceptions_ = Exceptions(database, catalog)
 
-    # Versions.
+    # Looking.
 
-    def versions(self) -> list[dict[str, Any]]:
-        """Return every version with its checks and its use.
+    def state(self) -> dict[str, Any]:
+        """Return how the catalog itself is: its snapshot, what is wrong with files, and how many must approve.
 
         Raises:
             Forbidden: If she has none of the roles that look after the catalog.
         """
-        self._must_read()
-        return [entry.as_dict() for entry in self.overview.entries(check=True)]
+        self.must_read()
+        found: Catalog = self.catalog.current()
+        return {
+            "snapshot": found.digest,
+            "enclave": found.enclave.metadata.name,
+            "required": self.overview.required,
+            "problems": [{"path": one.path, "line": one.line, "message": one.message} for one in found.problems],
+            "notes": list(found.notes),
+        }
 
-    def version(self, name: str, number: int | None = None) -> dict[str, Any]:
-        """Return one version with its content, its checks, and how it differs from the one before.
+    def rules(self) -> list[dict[str, Any]]:
+        """Return the rules in force, each with whom to ask about it.
+
+        Raises:
+            Forbidden: If she has none of the roles that look after the catalog.
+        """
+        self.must_read()
+        return rules_as_dicts(self.catalog.current().policy)
+
+    def versions(
+        self, *, name: str | None = None, after: tuple[str, int] | None = None, most: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Return versions with their checks and their use, by name and number.
+
+        Args:
+            name: Of which profile; None for all.
+            after: Name and number of the last one that is known already.
+            most: How many at most.
+
+        Raises:
+            Forbidden: If she has none of the roles that look after the catalog.
+        """
+        self.must_read()
+        found = self.overview.entries(name=name)
+        left = [one for one in found if after is None or (one.version.name, one.version.number) > after]
+        return [entry.as_dict() for entry in self.overview.checked(left[:most])]
+
+    def entry(self, name: str, number: int | None = None) -> Entry:
+        """Return one version with its checks and its use.
 
         Args:
             name: Name of the profile.
@@ -74,17 +115,85 @@ class Desk:
             Forbidden: If she has none of the roles that look after the catalog.
             NotFound: If there is no such version.
         """
-        self._must_read()
-        found = [one for one in self.overview.entries(check=True, name=name) if number in (None, one.version.number)]
+        self.must_read()
+        found = [one for one in self.overview.entries(name=name) if number in (None, one.version.number)]
         if not found:
             raise NotFound(f"There is no version {shown(name)}@{'' if number is None else shown(number)}.")
-        entry: Entry = found[-1]
-        change = self.overview.change(entry.version.name, entry.version.number)
+        return self.overview.checked(found[-1:])[0]
+
+    def change(self, entry: Entry, against: int | None = None) -> ProfileDiff | None:
+        """Return what servers would become with a version.
+
+        Args:
+            entry: The version.
+            against: Number of another one to compare it with; None for the one that a start gets.
+
+        Raises:
+            NotFound: If there is no such other one.
+        """
+        one = entry.version
+        if against is None:
+            return self.overview.change(one.name, one.number)
+        other = self.overview.version(one.name, against)
+        if other is None:
+            raise NotFound(f"There is no version {shown(one.name)}@{shown(against)}.")
+        return diff(other.profile, one.profile, self.catalog.current().enclave)
+
+    def version(self, name: str, number: int | None = None, *, against: int | None = None) -> dict[str, Any]:
+        """Return one version with its content, its checks, and how it differs from another.
+
+        Args:
+            name: Name of the profile.
+            number: Number of the version; None for the newest, whatever its state.
+            against: Number of the other; None for the one that a start gets.
+
+        Raises:
+            Forbidden: If she has none of the roles that look after the catalog.
+            NotFound: If there is no such version.
+        """
+        entry = self.entry(name, number)
+        change = self.change(entry, against)
         return entry.as_dict() | {
             "content": entry.version.profile.model_dump(mode="json", by_alias=True),
             "diff": change.as_dict() if change else None,
             "affected": self.overview.affected(entry.version.name).people,
         }
+
+    def draft(self, text: str) -> dict[str, Any]:
+        """Return what a file would be as a proposal: its checks, and what servers would become. Nothing is kept.
+
+        Args:
+            text: The file.
+
+        Raises:
+            Forbidden: If she has none of the roles that look after the catalog.
+            InvalidInput: If it is no profile; `problems` name fields and lines.
+        """
+        self.must_read()
+        return self.overview.draft(read_profile(text)).as_dict()
+
+    def preview(self, name: str, number: int, wanted: Wanted) -> Preview:
+        """Return what a start of a version would make.
+
+        Args:
+            name: Name of the profile.
+            number: Number of the version.
+            wanted: The start.
+
+        Raises:
+            Forbidden: If she has none of the roles that look after the catalog.
+            NotFound: If there is no such version.
+            InvalidInput: If the options cannot be; `problems` name them.
+        """
+        self.must_read()
+        found = self.overview.version(name, number)
+        if found is None:
+            raise NotFound(f"There is no version {shown(name)}@{shown(number)}.")
+        catalog = self.catalog.current()
+        environments = environment_images(self.settings) if catalog.enclave.spec.local else None
+        return preview(found.profile, wanted, catalog, environments, self.catalog.now())
+
+    # Versions.
 
     def propose(self, text: str, message: str = "") -> tuple[dict[str, Any], bool]:
         """Propose a version; see `Proposing.propose`.
@@ -130,13 +239,17 @@ class Desk:
 
     # Explaining.
 
-    def explain(
+    def explain(self, user: str, groups: Iterable[str], profile: str | None = None) -> list[dict[str, Any]]:
+        """Explain what a person may start as JSON; see `explanations`."""
+        return [one.as_dict() for one in self.explanations(user, groups, profile)]
+
+    def explanations(
         self,
         user: str,
         groups: Iterable[str],
         profile: str | None = None,
         options: Mapping[str, Any] | None = None,
-    ) -> list[dict[str, Any]]:
+    ) -> list[Explanation]:
         """Explain what a person may start, and why not the rest.
 
         Args:
@@ -149,12 +262,12 @@ class Desk:
             Forbidden: If it is about somebody else, and she has none of the roles that look after the catalog.
         """
         if user != self.person.name:
-            self._must_read()
+            self.must_read()
         with self.database.read() as session:
-            facts: Facts = self.points.facts_now(session, groups, profile)
+            facts: Facts = self.points.facts_now(session, groups, None if profile is None else shown(profile))
         if profile is None:
-            return [one.as_dict() for one in explain_all(facts, user)]
-        return [explain(facts, user, profile, options=options).as_dict()]
+            return explain_all(facts, user)
+        return [explain(facts, user, profile, options=options)]
 
     # Exceptions.
 
@@ -167,7 +280,7 @@ class Desk:
         Raises:
             Forbidden: If she has none of the roles that look after the catalog.
         """
-        self._must_read()
+        self.must_read()
         return [exception_as_dict(row) for row in self.exceptions_.listing(ended=ended)]
 
     def grant(self, wish: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,43 +300,11 @@ class Desk:
         """End an exception now; see `Exceptions.revoke`."""
         return exception_as_dict(self.exceptions_.revoke(self.person, exception_id, reason))
 
-    def _must_read(self) -> None:
+    def must_read(self) -> None:
+        """Refuse who does not look after the catalog; that is audited.
+
+        Raises:
+            Forbidden: If she has none of the roles that do.
+        """
         if not any(self.person.has_role(role) for role in _READERS):
             must_be(self.database, self.person, "curator", "profile.look", ("catalog", "versions"))
-
-
-def exception_as_dict(row: PolicyException) -> dict[str, Any]:
-    """Return an exception as JSON."""
-    return {
-        "id": row.id,
-        "profile": row.profile,
-        "rule": row.rule,
-        "users": row.users,
-        "groups": row.groups,
-        "reason": row.reason,
-        "owner": row.owner,
-        "until": row.until.isoformat(),
-        "created_by": row.created_by,
-        "created_at": row.created_at.isoformat(),
-        "revoked_by": row.revoked_by,
-        "revoked_at": row.revoked_at.isoformat() if row.revoked_at else None,
-    }
-
-
-def read_time(field: str, text: str) -> datetime:
-    """Return a time.
-
-    Args:
-        field: What the error calls it.
-        text: A date (its beginning, UTC), or a time with its zone, as ISO 8601 has them.
-
-    Raises:
-        InvalidInput: If it is neither.
-    """
-    try:
-        found = datetime.fromisoformat(f"{text}T00:00+00:00" if len(text) == len("2026-01-31") else text)
-    except ValueError:
-        found = datetime.min  # noqa: DTZ901  # it has no zone, and so is refused
-    if found.tzinfo is None:
-        raise InvalidInput.of(field, "must be a date such as 2027-01-31, or a time with its zone")
-    return found

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer, selectinload
 
 from hub_ext.catalog.check import CheckFinding
 from hub_ext.catalog.diff import ProfileDiff, diff
 from hub_ext.catalog.models import Profile
-from hub_ext.catalog.snapshot import Catalog
+from hub_ext.catalog.snapshot import TRUSTED, Catalog
 from hub_ext.db.tables import PolicyException, ProfileVersion, Run, ServerStart
 from hub_ext.governance.acts import Acts
+from hub_ext.governance.building import STARTABLE
 from hub_ext.governance.exceptions import load_exceptions
-from hub_ext.governance.rows import by_number
+from hub_ext.governance.rows import by_number, is_name, next_number
 from hub_ext.governance.views import RELEASE, VersionInfo, info_of
 
 USED_WITHIN = timedelta(days=30)
@@ -76,8 +79,53 @@ class Entry:
         }
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A file that somebody looks at before it is proposed.
+
+    Attributes:
+        profile: What it says.
+        findings: What its check finds.
+        change: What servers would become.
+        next: The lowest number that is free.
+    """
+
+    profile: Profile
+    findings: list[CheckFinding]
+    change: ProfileDiff
+    next: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "name": self.profile.name,
+            "version": self.profile.version,
+            "title": self.profile.metadata.title,
+            "digest": self.profile.digest,
+            "findings": [finding.as_dict() for finding in self.findings],
+            "diff": self.change.as_dict(),
+            "next": self.next,
+        }
+
+
 class Overview(Acts):
     """Looks at versions; changes nothing. See `Acts` for its arguments."""
+
+    def checked(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Return entries with what their checks find, worked out where nobody has yet.
+
+        Args:
+            entries: From `entries`.
+        """
+        with self.database.read() as session:
+            catalog, at = self.catalog.fresh(session)
+            excepted = _by_profile(load_exceptions(session, self.catalog.now(at)))
+        return [
+            one
+            if one.findings is not None
+            else replace(one, findings=self.checks.findings(one.version.profile, catalog, _of(excepted, one)))
+            for one in entries
+        ]
 
     def entries(self, *, check: bool = False, name: str | None = None) -> list[Entry]:
         """Return every version, by name and number; those that wait for approval are among them.
@@ -89,18 +137,18 @@ class Overview(Acts):
         with self.database.read() as session:
             catalog, at = self.catalog.fresh(session)
             now = self.catalog.now(at)
-            versions = [one for one in self._versions(session, catalog, now) if name in (None, one.name)]
-            uses = usage(session, now)
+            versions = list(self._versions(session, catalog, now, name))
+            uses = usage(session, now, name) if versions else {}
             excepted = _by_profile(load_exceptions(session, now))
-        find = self.checks.findings if check else self.checks.known
-        return [
+        found = [
             Entry(
                 one,
-                find(one.profile, catalog, excepted.get(one.name, frozenset())),
+                self.checks.known(one.profile, catalog, excepted.get(one.name, frozenset())),
                 uses.get((one.name, one.number), Use()),
             )
             for one in sorted(versions, key=lambda one: (one.name, one.number))
         ]
+        return self.checked(found) if check else found
 
     def version(self, name: str, number: int | None = None) -> VersionInfo | None:
         """Return one version, by default the newest whatever its state; None if there is none.
@@ -111,20 +159,31 @@ class Overview(Acts):
         """
         with self.database.read() as session:
             catalog, at = self.catalog.fresh(session)
-            found = [one for one in self._versions(session, catalog, self.catalog.now(at)) if one.name == name]
-        wanted = [one for one in found if number in (None, one.number)]
+            found = self._versions(session, catalog, self.catalog.now(at), name)
+            wanted = [one for one in found if number in (None, one.number)]
         return max(wanted, key=lambda one: one.number, default=None)
 
-    def _versions(self, session: Session, catalog: Catalog, now: datetime) -> Iterable[VersionInfo]:
+    def _versions(
+        self, session: Session, catalog: Catalog, now: datetime, name: str | None = None
+    ) -> Iterable[VersionInfo]:
+        """Yield every version; the contents of those in the snapshot are not read again."""
+        if name is not None and not is_name(name):
+            return
+        known = {(one.name, one.version): one for one in catalog.profiles if catalog.standing(one) is not TRUSTED}
         recorded = set()
-        for row in session.scalars(select(ProfileVersion)):
-            recorded.add((row.name, row.number))
-            yield info_of(row, self.required, now)
+        query = select(ProfileVersion).options(defer(ProfileVersion.content), selectinload(ProfileVersion.approvals))
+        for row in session.scalars(query if name is None else query.where(ProfileVersion.name == name)):
+            key = (row.name, row.number)
+            recorded.add(key)
+            content = known.get(key) if row.state in STARTABLE else None
+            with suppress(ValidationError):  # of another release: the snapshot's problems tell it
+                yield info_of(row, self.required, now, content)
         for profile in catalog.profiles:
-            if (profile.name, profile.version) not in recorded:
+            if (profile.name, profile.version) not in recorded and name in (None, profile.name):
                 yield VersionInfo(profile, profile.digest, "trusted", RELEASE)
         for profile in catalog.proposals:
-            yield VersionInfo(profile, profile.digest, "file")
+            if name in (None, profile.name):
+                yield VersionInfo(profile, profile.digest, "file")
 
     def waiting(self) -> list[VersionInfo]:
         """Return the proposals that wait for approval, the oldest first."""
@@ -181,11 +240,29 @@ class Overview(Acts):
         older = [one for one in catalog.versions(name) if one.version < number]
         return diff(older[-1] if older else None, found.profile, catalog.enclave)
 
+    def draft(self, profile: Profile) -> Draft:
+        """Return what a version would be that nobody has proposed.
+
+        Args:
+            profile: Its content.
+        """
+        with self.database.read() as session:
+            catalog, at = self.catalog.fresh(session)
+            excepted = _by_profile(load_exceptions(session, self.catalog.now(at), profile.name))
+            number = next_number(session, catalog, profile.name)
+        older = [one for one in catalog.versions(profile.name) if one.version < profile.version]
+        findings = self.checks.findings(profile, catalog, excepted.get(profile.name, frozenset()))
+        return Draft(profile, findings, diff(older[-1] if older else None, profile, catalog.enclave), number)
+
     def content(self, name: str, number: int) -> Profile | None:
         """Return the content of a version that is in the database, None if it is not."""
         with self.database.read() as session:
             row = by_number(session, name, number)
             return Profile.model_validate(row.content) if row is not None else None
+
+
+def _of(excepted: Mapping[str, frozenset[str]], entry: Entry) -> frozenset[str]:
+    return excepted.get(entry.version.name, frozenset())
 
 
 def _by_profile(exceptions: Iterable[Any]) -> dict[str, frozenset[str]]:

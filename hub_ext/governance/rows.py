@@ -14,6 +14,11 @@ _NAME = re.compile(r"[a-z0-9-]{1,63}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
+def is_name(text: str) -> bool:
+    """Return whether a text can be the name of a profile."""
+    return _NAME.fullmatch(text) is not None
+
+
 def by_digest(session: Session, digest: str) -> ProfileVersion | None:
     """Return the version with a digest, None for anything that is none."""
     return session.get(ProfileVersion, digest) if _DIGEST.fullmatch(digest) else None
@@ -21,7 +26,7 @@ def by_digest(session: Session, digest: str) -> ProfileVersion | None:
 
 def by_number(session: Session, name: str, number: int) -> ProfileVersion | None:
     """Return the version with a name and a number, None for anything that is none."""
-    if not _NAME.fullmatch(name) or not 0 < number < 2**31:
+    if not is_name(name) or not 0 < number < 2**31:
         return None
     query = select(ProfileVersion).where(ProfileVersion.name == name, ProfileVersion.number == number)
     return session.scalar(query)

@@ -8,6 +8,7 @@ from typing import Any
 
 from hub_ext.catalog.models import Profile
 from hub_ext.db.tables import Approval, ProfileVersion
+from hub_ext.kubernetes.yaml_text import to_yaml
 
 RELEASE = "this release"  # in place of an author, for what ships
 
@@ -125,17 +126,18 @@ class VersionInfo:
         }
 
 
-def info_of(row: ProfileVersion, required: int, at: datetime) -> VersionInfo:
+def info_of(row: ProfileVersion, required: int, at: datetime, known: Profile | None = None) -> VersionInfo:
     """Return a row as a version.
 
     Args:
         row: The row, with its approvals.
         required: How many approvals one needs now.
         at: The time, for what is removed by then.
+        known: Its content, where that was read before.
     """
     gone = row.state == "deprecated" and row.removal_at is not None and at >= row.removal_at
     return VersionInfo(
-        profile=Profile.model_validate(row.content),
+        profile=known or Profile.model_validate(row.content),
         digest=row.digest,
         state="removed" if gone else row.state,
         author=row.author or RELEASE,
@@ -147,3 +149,9 @@ def info_of(row: ProfileVersion, required: int, at: datetime) -> VersionInfo:
         successor=row.successor,
         removal_at=row.removal_at,
     )
+
+
+def as_file(profile: Profile) -> str:
+    """Return a version as the text of its file, without what is usual; it reads back to the same digest."""
+    content = profile.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return to_yaml([{"apiVersion": profile.api_version, "kind": profile.kind, **content}])

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from hub_ext.db.session import Database
 from hub_ext.decisions import CatalogStore, DecisionPoint
+from hub_ext.governance.checks import Checks
+from hub_ext.governance.desk import Desk
+from hub_ext.people import Person
 from hub_ext.settings import HubExt
 from hub_ext.store import Store
 from hub_ext.web.hub import HubClient, ServiceAuth
@@ -31,6 +34,7 @@ class Context:
         store: The result store.
         catalog: The profiles.
         decisions: The decision point.
+        checks: What is known of checks of versions.
         publisher: Publishes notebooks.
         runs: Orders, cancels and shows runs.
         live: What open pages hear of.
@@ -48,6 +52,7 @@ class Context:
     store: Store
     catalog: CatalogStore
     decisions: DecisionPoint
+    checks: Checks
     publisher: Publisher
     runs: RunService
     live: Live
@@ -57,3 +62,11 @@ class Context:
     hub: HubClient
     streams: Streams
     requests: Requests
+
+    def desk(self, person: Person) -> Desk:
+        """Return what a person may do in the catalog.
+
+        Args:
+            person: Who acts.
+        """
+        return Desk(self.database, self.catalog, self.settings, person, self.checks, self.decisions)

@@ -11,7 +11,7 @@ from jupyterhub.httpclient import JupyterHubHTTPClient
 from jupyterhub.services.auth import HubOAuth
 from tornado.web import RequestHandler
 
-from hub_ext.errors import Forbidden, NotSignedIn, Unavailable
+from hub_ext.errors import Forbidden, NotFound, NotSignedIn, Unavailable
 from hub_ext.people import Person, roles_of
 
 # A session or token needs this scope to approve, review, entitle or administer; a notebook server's own has it not.
@@ -77,13 +77,34 @@ class HubClient:
             NotSignedIn: If the Hub does not know her any more.
             Unavailable: If the Hub does not answer, or does not let the service read groups.
         """
+        model = await self._user(name)
+        if model is None:
+            raise NotSignedIn("The Hub does not know you any more.", hint="Sign in again.")
+        return frozenset(model.get("groups", ())), bool(model.get("admin", False))
+
+    async def groups_of(self, name: str) -> frozenset[str]:
+        """Return the groups of somebody else as they are now.
+
+        Args:
+            name: Her name at the Hub.
+
+        Raises:
+            NotFound: If the Hub does not know her: she has never signed in.
+            Unavailable: If the Hub does not answer, or does not let the service read groups.
+        """
+        model = await self._user(name)
+        if model is None:
+            raise NotFound("The Hub knows nobody of this name.", hint="Whoever has never signed in is not known there.")
+        return frozenset(model.get("groups", ()))
+
+    async def _user(self, name: str) -> dict[str, Any] | None:
         status, text = await self._get(f"users/{quote(name, safe='')}")
         if status == 404:
-            raise NotSignedIn("The Hub does not know you any more.", hint="Sign in again.")
+            return None
         if status != 200:
-            raise Unavailable("The Hub does not say which groups you are in.", hint="Tell an admin.")
-        model = json.loads(text)
-        return frozenset(model.get("groups", ())), bool(model.get("admin", False))
+            raise Unavailable("The Hub does not say which groups somebody is in.", hint="Tell an admin.")
+        found: dict[str, Any] = json.loads(text)
+        return found if found.get("name") == name else None  # a name of dots leads to another address
 
 
 def person_of(model: dict[str, Any], *, allowed: bool) -> Person:

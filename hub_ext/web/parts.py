@@ -9,6 +9,7 @@ import structlog
 
 from hub_ext.db.session import Database
 from hub_ext.decisions import CatalogStore, DecisionPoint
+from hub_ext.governance.checks import Checks
 from hub_ext.runs.live import Live
 from hub_ext.runs.reconcile import Reconciler
 from hub_ext.runs.service import RunService
@@ -54,6 +55,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         store=store,
         catalog=catalog,
         decisions=decisions,
+        checks=Checks(),
         publisher=Publisher(database, store, catalog, settings),
         runs=RunService(database, store, decisions, vault, settings, notify=changed),
         live=Live(database, store, runtime, sealer),

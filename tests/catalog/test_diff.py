@@ -56,6 +56,13 @@ def test_what_is_so_only_for_some_choices_says_for_which() -> None:
     assert [line for line in lines(small) if line.startswith(cpu)] == [f"{cpu} (with cores=4)"]
 
 
+def test_other_defaults_are_told_as_what_a_start_with_nothing_chosen_becomes() -> None:
+    found = changed(("limit: 8Gi", "limit: 12Gi"), ("default: 8Gi", "default: 12Gi"))
+    memory = "Pod spec.containers[notebook].resources.limits.memory: 8Gi → 12Gi (with nothing chosen)"
+    assert memory in lines(found)
+    assert {"when": [{}]}.items() <= next(one.as_dict() for one in found.changes if str(one) == memory).items()
+
+
 def test_options_access_and_words_are_told_in_sentences() -> None:
     found = changed(
         ("[8Gi, 12Gi, 16Gi]", "[8Gi, 32Gi]"),

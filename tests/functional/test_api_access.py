@@ -10,12 +10,14 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import nbformat
 import pytest
 
+from hub_ext.governance.curation import read_profile
 from hub_ext.web.api.routes import BASE, ROUTES
 
 pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
@@ -28,6 +30,17 @@ import base64
 from IPython.display import Image, display
 display(Image(data=base64.b64decode("{PNG}")))
 open("out.csv", "w").write("a,b")
+"""
+
+
+PROFILE = """\
+apiVersion: hub-ext/v1
+kind: Profile
+metadata: {{name: who-may-what, version: {number}, title: Who may what, owner: clara}}
+spec:
+  description: For tests; nobody may use it.
+  image: notebooks/standard
+  resources: {{cpu: {{request: 0.5, limit: 1}}, memory: {{request: 1Gi, limit: 2Gi}}}}
 """
 
 
@@ -46,6 +59,7 @@ class Row:
         stranger: Status without a sign-in.
         options: Makes the request's body, query and headers.
         owned_by: Who counts as the owner.
+        number: Number of the version that it is about.
     """
 
     operation: str
@@ -54,6 +68,7 @@ class Row:
     stranger: int = 401
     options: Callable[[World], dict[str, Any]] = field(default=lambda world: {})
     owned_by: str = "ada"
+    number: int = 1
 
     @property
     def verb(self) -> str:
@@ -66,18 +81,19 @@ class Row:
 
 @dataclass(frozen=True)
 class World:
-    """A private workflow of Ada's, with a run that has ended."""
+    """A private workflow of Ada's, with a run that has ended; versions of a profile that Clara proposed."""
 
     url: str
     tokens: dict[str, str]
     workflow: str
     run: str
     notebook: dict[str, Any]
+    exception: str = "e-none"
 
     def ask(self, row: Row, name: str | None) -> httpx.Response:
-        profile = row.template.startswith("profiles")
-        parts = {"owner": "ada", "name": "standard" if profile else self.workflow, "number": "1"}
-        path = row.template.format(**parts, run_id=self.run, path="out.csv")
+        shipped = row.template == "profiles/{name}"
+        parts = {"owner": "ada", "name": "standard" if shipped else self.workflow, "number": row.number}
+        path = row.template.format(**parts, run_id=self.run, path="out.csv", exception_id=self.exception)
         headers = {"Authorization": f"token {self.tokens[name]}"} if name else {}
         options = row.options(self)
         with (
@@ -97,11 +113,63 @@ def of_the_run(world: World) -> dict[str, Any]:
     return {"params": {"topics": f"run:{world.run}"}}
 
 
+def profile_file(number: int) -> dict[str, Any]:
+    """Return a version of a profile that nobody may use, as the body of a proposal."""
+    text = PROFILE.format(number=number)
+    return {"json": {"content": text, "message": "For these tests."}}
+
+
+def approval_of_the_first(world: World) -> dict[str, Any]:
+    first = read_profile(PROFILE.format(number=1))
+    return {"json": {"verdict": "approve", "digest": first.digest}}
+
+
+def end_of_it(world: World) -> dict[str, Any]:
+    return {"json": {"removal": "2999-01-01"}}
+
+
+def exception_for_it(world: World) -> dict[str, Any]:
+    until = (datetime.now(UTC) + timedelta(days=9)).isoformat()
+    return {"json": {"profile": "who-may-what", "rule": "cpu-limit", "reason": "To test.", "until": until}}
+
+
 W = "workflows/{owner}/{name}"
 R = "runs/{run_id}"
+P = "profiles/{name}/versions"
+V = f"{P}/{{number}}"
 ROWS = [
     Row("GET profiles", 200, 200),
     Row("GET profiles/{name}", 200, 200),
+    Row("GET catalog", 200, 403, owned_by="rene"),
+    Row("GET profile-versions", 200, 403, owned_by="aude"),
+    Row(
+        "POST profile-checks",
+        200,
+        403,
+        owned_by="clara",
+        options=lambda world: {"json": {"content": PROFILE.format(number=9)}},
+    ),
+    Row(f"GET {P}", 200, 403, owned_by="rene"),
+    Row(f"POST {P}", 200, 403, owned_by="clara", options=lambda world: profile_file(1)),  # it is there already
+    Row(f"GET {P}/newest", 200, 403, owned_by="clara"),
+    Row(f"GET {V}", 200, 403, owned_by="aude"),
+    Row(f"GET {V}/file", 200, 403, owned_by="clara"),
+    Row(f"GET {V}/checks", 200, 403, owned_by="clara"),
+    Row(f"POST {V}/rendering", 200, 403, owned_by="rene"),
+    Row(f"POST {V}/approvals", 200, 403, owned_by="admin", options=approval_of_the_first),
+    Row(f"POST {V}/withdrawal", 200, 403, owned_by="clara", number=2),
+    Row(f"POST {V}/deprecation", 200, 403, owned_by="clara", options=end_of_it),
+    Row("GET explanations", 200, 403, owned_by="clara", options=lambda world: {"params": {"user": "ada"}}),
+    Row("GET exceptions", 200, 403, owned_by="rene"),
+    Row("POST exceptions", 201, 403, owned_by="clara", options=exception_for_it),
+    Row(
+        "POST exceptions/{exception_id}/revocation",
+        200,
+        403,
+        owned_by="clara",
+        options=lambda world: {"json": {"reason": "Tested."}},
+    ),
+    Row("GET policy/rules", 200, 403, owned_by="aude"),
     Row("GET workflows", 200, 200),
     Row("POST workflows", 200, 403, options=publish_for_ada),
     Row("POST workflows/inspect", 200, 200, options=lambda world: {"json": {"notebook": book("1")}}),
@@ -136,7 +204,7 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def world(platform: Any) -> World:
-    tokens = {name: platform.token(name) for name in ("ada", "eve", "admin")}
+    tokens = {name: platform.token(name) for name in ("ada", "eve", "clara", "rene", "aude", "admin")}
     headers = {"Authorization": f"token {tokens['ada']}"}
     with httpx.Client(base_url=f"{platform.url}{API}", headers=headers, timeout=60, trust_env=False) as client:
         notebook = book(SOURCE)
@@ -153,7 +221,15 @@ def world(platform: Any) -> World:
         assert run["state"] == "succeeded", run
         assert run["picture"]
         assert run["artifacts"] == 1
-    return World(platform.url, tokens, "who-may-what", run["id"], notebook)
+    headers = {"Authorization": f"token {tokens['clara']}"}
+    with httpx.Client(base_url=f"{platform.url}{API}", headers=headers, timeout=60, trust_env=False) as client:
+        for number in (1, 2):
+            made = client.post("profiles/who-may-what/versions", **profile_file(number))
+            assert made.status_code in (200, 201), made.text
+        world = World(platform.url, tokens, "who-may-what", run["id"], notebook)
+        made = client.post("exceptions", **exception_for_it(world))
+        assert made.status_code == 201, made.text
+    return replace(world, exception=made.json()["id"])
 
 
 def test_the_table_has_a_row_for_every_operation() -> None:
@@ -215,6 +291,15 @@ def test_a_token_without_access_to_the_service_is_refused(platform: Any, world: 
 def test_a_token_that_was_never_made_is_nobody_s(world: World) -> None:
     answer = replace(world, tokens={"ada": "0" * 32}).ask(ROWS[0], "ada")
     assert answer.status_code == 401
+
+
+def test_a_token_that_may_not_act_in_roles_is_a_colleague_s(platform: Any, world: World) -> None:
+    scopes = ["access:services!service=workflows"]
+    narrow = replace(world, tokens={name: platform.token(name, scopes) for name in ("clara", "rene", "aude", "admin")})
+    rows = [row for row in ROWS if row.owned_by != "ada"]
+    assert len(rows) >= 20
+    for row in rows:
+        assert narrow.ask(row, row.owned_by).status_code == row.colleague, row.operation
 
 
 def test_a_token_in_the_address_is_not_looked_at(world: World) -> None:

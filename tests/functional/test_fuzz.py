@@ -22,6 +22,15 @@ pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform"), pytes
 
 API = "/services/workflows/api/v1"
 NAME = "to-be-fuzzed"
+PROFILE = """\
+apiVersion: hub-ext/v1
+kind: Profile
+metadata: {name: to-be-fuzzed, version: 1, title: To be fuzzed, owner: clara}
+spec:
+  description: Nobody may use it.
+  image: notebooks/standard
+  resources: {cpu: {request: 0.5, limit: 1}, memory: {request: 1Gi, limit: 2Gi}}
+"""
 
 schema = schemathesis.openapi.from_dict(document()).exclude(path_regex="events$")
 """All operations but the streams."""
@@ -48,14 +57,16 @@ class Target:
 
 @pytest.fixture(scope="module")
 def target(platform: Any) -> Iterator[Target]:
-    headers = {"Authorization": f"token {platform.token('fuzz')}"}
+    headers = {"Authorization": f"token {platform.token('clara')}"}  # a curator: the acts on the catalog answer her
     with httpx.Client(base_url=platform.url, headers=headers, timeout=60, trust_env=False) as client:
         cell = nbformat.v4.new_code_cell("n: int = 1", id="one", metadata={"tags": ["parameters"]})
         notebook = dict(nbformat.v4.new_notebook(cells=[cell]))
         made = client.post(f"{API}/workflows", json={"name": NAME, "notebook": notebook})
         assert made.status_code in (200, 201), made.text
-        run = client.post(f"{API}/workflows/fuzz/{NAME}/runs", json={}).json()["id"]
-        yield Target(f"{platform.url}{API}", headers, {"owner": "fuzz", "name": NAME, "run_id": run, "number": 1})
+        run = client.post(f"{API}/workflows/clara/{NAME}/runs", json={}).json()["id"]
+        proposed = client.post(f"{API}/profiles/{NAME}/versions", json={"content": PROFILE})
+        assert proposed.status_code in (200, 201), proposed.text
+        yield Target(f"{platform.url}{API}", headers, {"owner": "clara", "name": NAME, "run_id": run, "number": 1})
         for item in client.get(f"{API}/runs", params={"limit": 100, "state": "queued"}).json()["items"]:
             client.post(f"{API}/runs/{item['id']}/cancel")
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from hub_ext.catalog.documents import LARGEST
+from hub_ext.governance.rights import LONGEST_WORDS
 from hub_ext.sharing.fields import LONGEST_DESCRIPTION, LONGEST_TITLE, MOST_GROUPS, MOST_TAGS
 from hub_ext.sharing.publishing import LONGEST_MESSAGE
 from hub_ext.web.api.models import Cursor, Limit, PageQuery, State, Taken
@@ -124,3 +126,95 @@ class EventsQuery(FollowQuery):
         max_length=2000,
         description="Names with commas between: `runs` (the caller's), `workflows`, `run:<id>`.",
     )
+
+
+# --- the catalog -----------------------------------------------------------------------------------------------------
+
+Words = Annotated[str, Field(json_schema_extra={"maxLength": LONGEST_WORDS})]
+ProfileFile = Annotated[
+    str, Field(json_schema_extra={"maxLength": LARGEST}, description="The text of a profile file (YAML).")
+]
+Named = Annotated[str, Field(min_length=1, max_length=255)]
+Number = Annotated[int, Field(ge=1, le=999_999_999)]
+When = Annotated[str, Field(max_length=64, description="A date, or a time with its zone (ISO 8601).")]
+
+
+class VersionsQuery(PageQuery):
+    """Which part of the versions."""
+
+
+class VersionQuery(Taken):
+    """How a version is looked at."""
+
+    against: Number | None = Field(default=None, description="The version to compare it with; left out: the usual one.")
+
+
+class ProfileText(Taken):
+    """A profile file to look at."""
+
+    content: ProfileFile
+
+
+class Proposal(ProfileText):
+    """A version to propose."""
+
+    message: Words = Field(default="", description="The author's words to who approves it.")
+
+
+class Judgement(Taken):
+    """What somebody says to a version."""
+
+    verdict: Literal["approve", "refuse"]
+    digest: str = Field(max_length=80, description="Of what was looked at.")
+    comment: Words = Field(default="", description="Needed with a refusal.")
+
+
+class Nothing(Taken):
+    """Nothing more to say."""
+
+
+class DeprecationOrder(Taken):
+    """How a version ends."""
+
+    removal: When
+    successor: str | None = Field(default=None, max_length=80, description="`name@number` of what to use in its place.")
+
+
+class RenderingOrder(Taken):
+    """A start that is looked at and not made."""
+
+    options: dict[str, Any] = Field(default_factory=dict, description="Options of the profile.")
+    user: Named = "somebody"
+    purpose: Literal["server", "run"] = "server"
+    server: str = Field(default="", max_length=255, description="Name of the server.")
+
+
+class ExplanationQuery(Taken):
+    """About whom, and which profile."""
+
+    user: Named | None = Field(default=None, description="Left out: the caller.")
+    profile: Named | None = Field(default=None, description="Left out: all of them.")
+
+
+class ExceptionQuery(PageQuery):
+    """Which exceptions."""
+
+    ended: bool = Field(default=False, description="Also those that are over.")
+
+
+class ExceptionOrder(Taken):
+    """An exception to grant."""
+
+    profile: Named
+    rule: Named
+    reason: Words
+    until: When
+    users: list[str] = Field(default=[], max_length=100, description="For whom; with no groups either, for everybody.")
+    groups: list[str] = Field(default=[], max_length=100, description="For whose members.")
+    owner: str = Field(default="", max_length=255, description="Who answers for it; left out: the caller.")
+
+
+class Reasoned(Taken):
+    """Why."""
+
+    reason: Words

@@ -23,9 +23,11 @@ _ABOUT = (
 )
 _Mode = Literal["validation", "serialization"]
 
+_PARSED = ("json", "yaml")  # media types of which clients make values, of any shape
 _REF = "#/components/schemas/{model}"
 _TAGS = {
     "profiles": "What servers and runs may be.",
+    "catalog": "How profiles come to be that: proposed, checked, approved, explained, ended.",
     "workflows": "Notebooks that others can run.",
     "runs": "Executions of workflows.",
     "results": "What runs made. It is user content: sandboxed, never trusted.",
@@ -171,7 +173,10 @@ def _answer(answer: Answer, names: dict[type[BaseModel], str]) -> dict[str, Any]
     if answer.model is not None:
         made["content"] = {JSON: {"schema": {"$ref": _REF.format(model=names[answer.model])}}}
     if answer.media:
-        made["content"] = {media: {} if "json" in media else {"schema": {"type": "string"}} for media in answer.media}
+        made["content"] = {
+            media: {} if "json" in media or "yaml" in media else {"schema": {"type": "string"}}
+            for media in answer.media
+        }
     if answer.headers:
         made["headers"] = {
             name: {"description": about, "schema": {"type": "string"}} for name, about in answer.headers.items()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tornado.routing import URLSpec
 
-from hub_ext.web.api import audit, events, health, profiles, results, runs, workflows
+from hub_ext.web.api import audit, catalog, curating, events, health, profiles, results, runs, workflows
 from hub_ext.web.api.description import Description
 from hub_ext.web.api.operation import ApiHandler, Operation, declared_by
 
@@ -20,6 +20,7 @@ PARTS: dict[str, tuple[str, str]] = {
     "name": (r"[^/]+", "Name."),
     "number": (r"[1-9][0-9]{0,8}", "Number of the version."),
     "run_id": (r"[0-9A-Za-z-]{1,64}", "Id of the run."),
+    "exception_id": (r"[0-9A-Za-z-]{1,64}", "Id of the exception."),
     "path": (r".+", "Path of the file, as the list of artifacts has it."),
 }
 _PART = re.compile(r"\{(\w+)\}")
@@ -60,6 +61,22 @@ class Route:
 ROUTES = (
     Route("profiles", profiles.Profiles, "profiles"),
     Route("profiles/{name}", profiles.OneProfile, "profiles"),
+    Route("catalog", catalog.Catalog, "catalog"),
+    Route("profile-versions", catalog.AllVersions, "catalog"),
+    Route("profile-checks", catalog.Checks, "catalog"),
+    Route("profiles/{name}/versions", catalog.Versions, "catalog"),
+    Route("profiles/{name}/versions/newest", catalog.NewestVersion, "catalog"),
+    Route("profiles/{name}/versions/{number}", catalog.OneVersion, "catalog"),
+    Route("profiles/{name}/versions/{number}/file", catalog.VersionFile, "catalog"),
+    Route("profiles/{name}/versions/{number}/checks", catalog.VersionChecks, "catalog"),
+    Route("profiles/{name}/versions/{number}/rendering", catalog.VersionRendering, "catalog"),
+    Route("profiles/{name}/versions/{number}/approvals", curating.Approvals, "catalog"),
+    Route("profiles/{name}/versions/{number}/withdrawal", curating.Withdrawal, "catalog"),
+    Route("profiles/{name}/versions/{number}/deprecation", curating.Deprecation, "catalog"),
+    Route("explanations", curating.Explanations, "catalog"),
+    Route("exceptions", curating.Exceptions, "catalog"),
+    Route("exceptions/{exception_id}/revocation", curating.Revocation, "catalog"),
+    Route("policy/rules", catalog.PolicyRules, "catalog"),
     Route("workflows", workflows.Workflows, "workflows"),
     Route("workflows/inspect", workflows.Inspect, "workflows"),
     Route("workflows/{owner}/{name}", workflows.OneWorkflow, "workflows"),
