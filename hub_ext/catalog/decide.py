@@ -14,9 +14,10 @@ from hub_ext.catalog.judging import image_of, judge
 from hub_ext.catalog.models import Profile, Spec
 from hub_ext.catalog.options import Value, apply, choose_all, shown
 from hub_ext.catalog.policy import Rule
+from hub_ext.catalog.room import Room
 from hub_ext.catalog.snapshot import Catalog
 from hub_ext.errors import Denied, Problem
-from hub_ext.kubernetes.render import render, request_view
+from hub_ext.kubernetes.render import Rendering, render, request_view
 
 Purpose = Literal["server", "run"]
 
@@ -31,6 +32,8 @@ class Request:
         profile: Name of the profile.
         version: Number of its version; None for the highest that may be started.
         options: What was chosen, as it came.
+        name: Name of the server (empty for the default), so that what is judged is what is made.
+        launch: Id of the start.
     """
 
     user: str
@@ -38,6 +41,8 @@ class Request:
     profile: str
     version: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = "start"
+    launch: str = "start"
 
     def as_dict(self) -> dict[str, Any]:
         """Return what was asked as JSON, for the record."""
@@ -141,6 +146,7 @@ class Decision:
         image: Registry, name and digest of what it is made from.
         warnings: What it is allowed in spite of.
         exceptions: Ids of the exceptions that it needed.
+        rendering: The objects that were judged; on a cluster, these and no others are made.
     """
 
     request: Request
@@ -152,6 +158,7 @@ class Decision:
     image: str = ""
     warnings: tuple[Reason, ...] = ()
     exceptions: tuple[str, ...] = ()
+    rendering: Rendering | None = field(default=None, repr=False, compare=False)
 
     @property
     def allowed(self) -> bool:
@@ -232,7 +239,15 @@ def _held_against_policy(
     catalog = facts.catalog
     image = image_of(spec, catalog.enclave, facts.environments)
     rendering = render(
-        profile, spec, catalog.enclave, user=request.user, purpose=request.purpose, name="start", image=image
+        profile,
+        spec,
+        catalog.enclave,
+        user=request.user,
+        purpose=request.purpose,
+        name=request.name,
+        image=image,
+        launch=request.launch,
+        room=_room(facts),
     )
     about = {
         "user": request.user,
@@ -264,7 +279,17 @@ def _held_against_policy(
         image,
         tuple(warnings),
         tuple(used),
+        None if reasons else rendering,
     )
+
+
+def _room(facts: Facts) -> Room:
+    """Return the most that one server or run of a person may take: what bounds her namespace."""
+    rooms, room = facts.catalog.rooms, Room()
+    for profile in facts.catalog.profiles:
+        if _removed(profile, facts) is None and may_use(profile, facts) is None:
+            room |= rooms[profile.name, profile.version]
+    return room
 
 
 def _broken(rule: Rule, profile: Profile, owner: str) -> Reason:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import cel
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from hub_ext.catalog.cel import BadRule, compile_rule, scene
 from hub_ext.catalog.models import ControlId, Line, Model, Name
@@ -72,6 +73,15 @@ class PolicyRules(Model):
     rules: tuple[Rule, ...] = Field(max_length=200)
 
 
+def _one_host(cidr: str) -> str:
+    """Refuse what is not one address: whoever is there may call every server."""
+    network = ipaddress.ip_network(cidr)
+    if network.num_addresses != 1 or network.is_link_local:
+        msg = "must be the address of one machine, such as 10.1.2.3/32"
+        raise ValueError(msg)
+    return cidr
+
+
 class Largest(Model):
     """The most that one container may have in an enclave; `scratch` is space on the machine's own disk."""
 
@@ -81,10 +91,27 @@ class Largest(Model):
     scratch: Size = "10Gi"
 
 
+class PerPerson(Model):
+    """How many servers and runs of the largest size that she may start a person can have at once."""
+
+    servers: Annotated[int, Field(ge=1, le=100, strict=True)] = 2
+    runs: Annotated[int, Field(ge=1, le=1000, strict=True)] = 4
+
+
+class Outside(Model):
+    """Where a part of the platform is that runs beside the cluster, and not in it."""
+
+    cidr: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}/[0-9]{1,3}$"), AfterValidator(_one_host)]
+    ports: tuple[Annotated[int, Field(ge=1, le=65535, strict=True)], ...] = Field(min_length=1, max_length=8)
+
+
 class EnclaveSpec(Model):
     """What a network allows and offers.
 
     Attributes:
+        per_person: Room of a person's namespace.
+        outside: Addresses of Hub, proxy and sharing service, where they run beside the cluster; by default they are
+            in `system_namespace`.
         local: Servers and runs are processes of this machine: the digest of an environment stands for an image.
         images: Name of an image → registry, name and digest.
     """
@@ -95,6 +122,8 @@ class EnclaveSpec(Model):
     largest: Largest
     storage_class: Name | None = None
     system_namespace: Name = "hub-ext"
+    per_person: PerPerson = PerPerson()
+    outside: tuple[Outside, ...] = Field(default=(), max_length=16)
     images: dict[str, Annotated[str, StringConstraints(pattern=r"^[^@\s]+@sha256:[a-f0-9]{64}$")]] = Field(
         default_factory=dict
     )
@@ -117,6 +146,7 @@ class Enclave(Model):
             "maxCpu": f"{round(largest.cpu * 1000)}m",
             "maxMemory": largest.memory,
             "maxGpu": str(largest.gpu),
+            "outside": ",".join(one.cidr for one in self.spec.outside),
             "maxScratch": largest.scratch,
         }
 

@@ -51,7 +51,7 @@ def parse_size(value: object) -> int:
 
 def format_size(size: int) -> str:
     """Return a size in bytes as the shortest exact quantity (``8Gi``)."""
-    for suffix in ("Ti", "Gi", "Mi", "Ki"):
+    for suffix in ("Ti", "Gi", "Mi", "Ki") if size else ():
         if size % _SUFFIXES[suffix] == 0:
             return f"{size // _SUFFIXES[suffix]}{suffix}"
     return str(size)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from hub_ext.catalog.documents import FileProblem
 from hub_ext.catalog.models import Profile
 from hub_ext.catalog.policy import NO_ENCLAVE, Enclave, Policy
+from hub_ext.catalog.room import Room, largest
 
 State = Literal["trusted", "approved", "deprecated", "removed"]
 
@@ -103,6 +104,11 @@ class Catalog:
         """Return, for each profile, the version that a start without a number gets; by title."""
         found = [profile for name in self._by_name if (profile := self.usual(name)) is not None]
         return sorted(found, key=lambda one: one.metadata.title.casefold())
+
+    @cached_property
+    def rooms(self) -> Mapping[tuple[str, int], Room]:
+        """What each version can be made to take, by name and number."""
+        return {(profile.name, profile.version): largest(profile) for profile in self.profiles}
 
     def content(self) -> dict[str, Any]:
         """Return the snapshot as JSON: versions by digest, rules and enclave in full."""

@@ -14,7 +14,7 @@ from hub_ext.kubernetes.client import WITHIN, AlreadyThere, ApiError, Cluster
 from hub_ext.kubernetes.objects import MANAGED_BY, PREFIX, Manifest
 from hub_ext.kubernetes.render import Rendering
 
-_USER = f"{PREFIX}/user"
+_USER, _PLATFORM = f"{PREFIX}/user", f"{PREFIX}/platform"
 _KIND = f"{PREFIX}/namespace"
 
 
@@ -43,7 +43,7 @@ def check_ours(there: Manifest, wanted: Manifest) -> None:
     """
     marks, needed = _marks(there), _marks(wanted)
     kind, name = wanted["kind"].lower(), wanted["metadata"]["name"]
-    ours = [*MANAGED_BY, *(label for label in (_USER, _KIND) if label in needed)]
+    ours = [*MANAGED_BY, *(label for label in (_USER, _PLATFORM, _KIND) if label in needed)]
     if any(marks.get(label) != needed.get(label) for label in ours):
         raise NotOurs(
             f"There is a {kind} {name} in the cluster that was not made for this person by this platform, "

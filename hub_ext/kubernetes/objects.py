@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hub_ext.catalog.models import Egress, Spec
-from hub_ext.catalog.quantities import format_size, parse_size
+from hub_ext.catalog.quantities import format_size
+from hub_ext.catalog.room import Room
 
 Manifest = dict[str, Any]
 
@@ -42,7 +43,19 @@ def label_value(text: str) -> str:
     return f"{safe.strip('-_.')[:48].rstrip('-_.') or 'x'}--{digest}"
 
 
-def labels(profile: str, version: int, purpose: str, user: str, name: str) -> dict[str, str]:
+def marks_of_person(user: str, system: str) -> dict[str, str]:
+    """Return the labels of everything that is made for a person.
+
+    Args:
+        user: Who.
+        system: Namespace of the platform that makes it: two platforms in one cluster leave each other's alone.
+    """
+    return {**MANAGED_BY, f"{PREFIX}/platform": label_value(system), f"{PREFIX}/user": label_value(user)}
+
+
+def labels(
+    profile: str, version: int, purpose: str, user: str, name: str, *, system: str, launch: str
+) -> dict[str, str]:
     """Return the labels that every object of a server or run has.
 
     Args:
@@ -51,14 +64,16 @@ def labels(profile: str, version: int, purpose: str, user: str, name: str) -> di
         purpose: ``server`` or ``run``.
         user: Who it is for.
         name: Name of the server (empty for the default), or id of the run.
+        system: Namespace of the platform.
+        launch: Id of the start.
     """
     return {
-        **MANAGED_BY,
+        **marks_of_person(user, system),
         f"{PREFIX}/profile": profile,
         f"{PREFIX}/profile-version": str(version),
         f"{PREFIX}/purpose": purpose,
-        f"{PREFIX}/user": label_value(user),
         f"{PREFIX}/name": label_value(name) if name else _UNNAMED,
+        f"{PREFIX}/launch": label_value(launch),
     }
 
 
@@ -75,7 +90,15 @@ def _cpu(cores: float) -> str:
     return f"{round(cores * 1000)}m"
 
 
-def container(spec: Spec, *, image: str, command: Sequence[str], env: Mapping[str, str], port: int | None) -> Manifest:
+def container(
+    spec: Spec,
+    *,
+    image: str,
+    command: Sequence[str],
+    env: Mapping[str, str],
+    port: int | None,
+    secret: str | None = None,
+) -> Manifest:
     """Return the one container of a pod.
 
     Args:
@@ -84,6 +107,7 @@ def container(spec: Spec, *, image: str, command: Sequence[str], env: Mapping[st
         command: What it runs.
         env: Its environment, names and plain values.
         port: Port it listens on, None for a run.
+        secret: Name of the secret whose entries are further variables.
     """
     made: Manifest = {
         "name": "notebook",
@@ -103,6 +127,8 @@ def container(spec: Spec, *, image: str, command: Sequence[str], env: Mapping[st
         "terminationMessagePolicy": "FallbackToLogsOnError",  # its last lines are in the status: nobody may read logs
         "volumeMounts": [{"name": "home", "mountPath": "/home/analyst"}, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
     }
+    if secret is not None:
+        made["envFrom"] = [{"secretRef": {"name": secret}}]
     if port is not None:
         made["ports"] = [{"name": "notebook", "containerPort": port, "protocol": "TCP"}]
     return made
@@ -117,6 +143,7 @@ def pod_spec(
     home_claim: str | None,
     port: int | None,
     deadline: int | None,
+    secret: str | None = None,
 ) -> Manifest:
     """Return the spec of a pod for a server or a run.
 
@@ -128,13 +155,14 @@ def pod_spec(
         home_claim: Name of the volume claim that holds the home folder; None gives an empty one.
         port: Port it listens on, None for a run.
         deadline: Longest life in seconds, None for no limit by the cluster.
+        secret: Name of the secret whose entries are further variables.
     """
     home: Manifest = {"name": "home", "emptyDir": {"sizeLimit": _TMP_SIZE}}
     if home_claim is not None:
         home = {"name": "home", "persistentVolumeClaim": {"claimName": home_claim}}
     made: Manifest = {
         "automountServiceAccountToken": False,
-        "containers": [container(spec, image=image, command=command, env=env, port=port)],
+        "containers": [container(spec, image=image, command=command, env=env, port=port, secret=secret)],
         "enableServiceLinks": False,
         "hostIPC": False,
         "hostNetwork": False,
@@ -173,14 +201,13 @@ def pod(name: str, namespace: str, marks: Mapping[str, str], spec: Manifest) -> 
     }
 
 
-def namespace(name: str, user: str, enclave: str) -> Manifest:
+def namespace(name: str, user: str, enclave: str, system: str) -> Manifest:
     """Return the namespace of a person; its labels hold the Pod Security level and whose it is."""
     level = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
     marks = {
-        **MANAGED_BY,
+        **marks_of_person(user, system),
         **level,
         f"{PREFIX}/namespace": "person",
-        f"{PREFIX}/user": label_value(user),
         f"{PREFIX}/enclave": label_value(enclave),
     }
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": marks}}
@@ -210,7 +237,12 @@ def default_deny(namespace: str) -> Manifest:
 
 
 def network_policy(
-    name: str, namespace: str, marks: Mapping[str, str], egress: Sequence[Egress], system: str
+    name: str,
+    namespace: str,
+    marks: Mapping[str, str],
+    egress: Sequence[Egress],
+    system: str,
+    outside: Sequence[tuple[str, Sequence[int]]] = (),
 ) -> Manifest:
     """Return the NetworkPolicy of a server or a run: what every one needs, and what its profile names.
 
@@ -220,19 +252,24 @@ def network_policy(
         marks: Labels of the pod that it is for.
         egress: What the profile names.
         system: Namespace of the Hub, its proxy and the sharing service.
+        outside: Where they are when they are not in the cluster: addresses, each with its ports.
     """
     components = {"matchLabels": {"app.kubernetes.io/part-of": "hub-ext"}}
     platform = {"namespaceSelector": _named(system), "podSelector": components}
     dns = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    there = [({"ipBlock": {"cidr": cidr}}, ports) for cidr, ports in outside]
+    there = there or [(platform, (HUB_PORT, SERVICE_PORT))]
     rules = [
         {"to": [{"namespaceSelector": _named("kube-system")}], "ports": dns},
-        {"to": [platform], "ports": [{"port": port, "protocol": "TCP"} for port in (HUB_PORT, SERVICE_PORT)]},
+        *({"to": [one], "ports": _tcp(ports)} for one, ports in there),
         *(_egress_rule(one) for one in egress),
     ]
     spec = {
-        "podSelector": {"matchLabels": {key: marks[key] for key in (f"{PREFIX}/purpose", f"{PREFIX}/name")}},
+        "podSelector": {
+            "matchLabels": {key: marks[key] for key in (f"{PREFIX}/purpose", f"{PREFIX}/name", f"{PREFIX}/launch")}
+        },
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": [platform], "ports": [{"port": PORT, "protocol": "TCP"}]}],
+        "ingress": [{"from": [one for one, _ in there], "ports": _tcp([PORT])}],
         "egress": rules,
     }
     return _network_policy(name, namespace, spec, marks)
@@ -243,12 +280,16 @@ def _network_policy(name: str, namespace: str, spec: Manifest, marks: Mapping[st
     return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
 
 
+def _tcp(ports: Sequence[int]) -> list[Manifest]:
+    return [{"port": port, "protocol": "TCP"} for port in ports]
+
+
 def _named(namespace: str) -> Manifest:
     return {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
 
 
 def _egress_rule(egress: Egress) -> Manifest:
-    ports = [{"port": port, "protocol": "TCP"} for port in egress.ports]
+    ports = _tcp(egress.ports)
     if egress.namespace is not None:
         target: Manifest = {"namespaceSelector": _named(egress.namespace)}
         if egress.labels:
@@ -262,22 +303,25 @@ def _egress_rule(egress: Egress) -> Manifest:
     return {"to": [{"ipBlock": block}], "ports": ports}
 
 
-def resource_quota(namespace: str, specs: Sequence[Spec], *, servers: int, runs: int) -> Manifest:
+def resource_quota(namespace: str, room: Room, *, servers: int, runs: int) -> Manifest:
     """Return the quota of a person's namespace: room for so many of the largest that she may start.
+
+    It follows from what she may use, never from one start: another start changes nothing for those that run.
 
     Args:
         namespace: Where it lives.
-        specs: The largest resolution of each profile that she may use.
+        room: The most that one of them may take.
         servers: Servers at once.
         runs: Runs at once.
     """
     many = servers + runs
-    memory = max((parse_size(spec.resources.memory.limit) for spec in specs), default=0)
-    cpu = max((spec.resources.cpu.limit for spec in specs), default=0.0)
     hard = {
-        "count/pods": str(many + 2),  # those that end count for a moment
-        "limits.cpu": _cpu(cpu * many),
-        "limits.memory": format_size(memory * many),
+        "limits.cpu": _cpu(room.cpu * many),
+        "limits.memory": format_size(room.memory * many),
+        "persistentvolumeclaims": "1",
+        "pods": str(many),  # those that have ended do not count
+        "requests.nvidia.com/gpu": str(room.gpu * many),
+        "requests.storage": format_size(room.home),
         "services": "0",
         "services.loadbalancers": "0",
         "services.nodeports": "0",
@@ -286,11 +330,16 @@ def resource_quota(namespace: str, specs: Sequence[Spec], *, servers: int, runs:
     return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}
 
 
-def limit_range(namespace: str, spec: Spec) -> Manifest:
-    """Return the LimitRange of a namespace: the most that one container may have."""
-    most = {"cpu": _cpu(spec.resources.cpu.limit), "memory": spec.resources.memory.limit}
+def limit_range(namespace: str, room: Room) -> Manifest:
+    """Return the LimitRange of a namespace: the most that one container may have.
+
+    Args:
+        namespace: Where it lives.
+        room: As for the quota.
+    """
+    most = {"cpu": _cpu(room.cpu), "memory": format_size(room.memory)}
     metadata = {"name": "hub-ext", "namespace": namespace, "labels": dict(MANAGED_BY)}
-    limits = [{"type": "Container", "max": most, "default": most, "defaultRequest": dict(most)}]
+    limits = [{"type": "Container", "max": most, "default": dict(most), "defaultRequest": dict(most)}]
     return {"apiVersion": "v1", "kind": "LimitRange", "metadata": metadata, "spec": {"limits": limits}}
 
 

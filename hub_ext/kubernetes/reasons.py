@@ -11,6 +11,7 @@ from hub_ext.catalog.models import SETTABLE, Model, Profile, Spec, field_of
 from hub_ext.catalog.options import Value
 from hub_ext.catalog.policy import Enclave, Kind, Policy
 from hub_ext.catalog.quantities import format_size, parse_size
+from hub_ext.catalog.room import Room, largest
 from hub_ext.kubernetes.objects import Manifest
 from hub_ext.kubernetes.render import Rendering, flatten, label_of, render
 
@@ -32,6 +33,7 @@ class Start:
         user: Who it is for.
         purpose: ``server`` or ``run``.
         name: Name of the server, or id of the run.
+        room: The most that this person may start; by default what this profile can be made to take.
     """
 
     profile: Profile
@@ -42,6 +44,7 @@ class Start:
     user: str
     purpose: str
     name: str
+    room: Room | None = None
 
     def rendered(self) -> Rendering:
         """Return what it makes."""
@@ -53,6 +56,7 @@ class Start:
             purpose=self.purpose,
             name=self.name,
             image=self.image,
+            room=self.room,
         )
 
 
@@ -102,6 +106,9 @@ def _changes(start: Start) -> Iterator[tuple[str, Start]]:
     if spec.network.egress:
         bare = spec.model_copy(update={"network": spec.network.model_copy(update={"egress": ()})})
         yield "profile network.egress", replace(start, spec=bare)
+    largest_of_all = start.room or largest(profile)
+    grown = Room(largest_of_all.cpu + 1, largest_of_all.memory + 2**20, largest_of_all.gpu + 1, largest_of_all.home + 1)
+    yield "the largest that this person may start", replace(start, room=grown)
     about = profile.metadata
     for field, value in (("version", about.version + 1), ("name", f"{about.name}-x")):
         renamed = profile.model_copy(update={"metadata": about.model_copy(update={field: value})})
@@ -110,6 +117,14 @@ def _changes(start: Start) -> Iterator[tuple[str, Start]]:
     for field, text in (("storage_class", "other"), ("system_namespace", "other")):
         changed = enclave.model_copy(update={"spec": limits.model_copy(update={field: text})})
         yield f"enclave {field}", replace(start, enclave=changed)
+    each = limits.per_person
+    for field in ("servers", "runs"):
+        more = each.model_copy(update={field: getattr(each, field) + 1})
+        changed = enclave.model_copy(update={"spec": limits.model_copy(update={"per_person": more})})
+        yield f"enclave per_person.{field}", replace(start, enclave=changed)
+    if limits.outside:
+        inside = enclave.model_copy(update={"spec": limits.model_copy(update={"outside": ()})})
+        yield "enclave outside", replace(start, enclave=inside)
     named = enclave.model_copy(update={"metadata": enclave.metadata.model_copy(update={"name": "other"})})
     yield "enclave metadata.name", replace(start, enclave=named)
     yield "start user", replace(start, user=f"{start.user}-x")

@@ -9,6 +9,7 @@ from typing import Any
 from hub_ext.catalog.models import Profile, Spec
 from hub_ext.catalog.policy import Enclave
 from hub_ext.catalog.quantities import parse_size
+from hub_ext.catalog.room import Room, largest, room_of
 from hub_ext.kubernetes import objects
 from hub_ext.kubernetes.objects import Manifest
 from hub_ext.sharing.names import safe_slug
@@ -49,7 +50,16 @@ def namespace_name(user: str) -> str:
 
 
 def render(
-    profile: Profile, spec: Spec, enclave: Enclave, *, user: str, purpose: str, name: str, image: str
+    profile: Profile,
+    spec: Spec,
+    enclave: Enclave,
+    *,
+    user: str,
+    purpose: str,
+    name: str,
+    image: str,
+    launch: str = "start",
+    room: Room | None = None,
 ) -> Rendering:
     """Return what a start of a profile makes.
 
@@ -61,36 +71,62 @@ def render(
         purpose: ``server`` or ``run``.
         name: Name of the server (empty for the default), or the run's launch id.
         image: Registry, name and digest (`judging.image_of`).
+        launch: Id of a server's start; what only that start needs is called so.
+        room: The most that this person may start; by default what this profile can be made to take.
     """
-    where = namespace_name(user)
-    marks = objects.labels(profile.name, profile.version, purpose, user, name)
+    where, system = namespace_name(user), enclave.spec.system_namespace
     server = purpose == "server"
-    own_name = name
-    if server:
-        own_name = f"server-{safe_slug(name, 50)}" if name else "server"
+    launch = launch if server else name
+    marks = objects.labels(profile.name, profile.version, purpose, user, name, system=system, launch=launch)
     home = None
     if server and spec.storage.home is not None:
-        claim = objects.labels(profile.name, profile.version, purpose, user, "home")
-        home = objects.home_claim("home", where, claim, spec.storage.home.size, enclave.spec.storage_class)
+        mine = objects.marks_of_person(user, system)
+        home = objects.home_claim("home", where, mine, spec.storage.home.size, enclave.spec.storage_class)
     pod_spec = objects.pod_spec(
         spec,
         image=image,
-        command=SERVER_COMMAND if server else RUN_COMMAND,
+        command=server_command(spec) if server else RUN_COMMAND,
         env={"HUB_EXT_PROFILE": profile.name},
         home_claim="home" if home else None,
         port=objects.PORT if server else None,
-        deadline=None if server else spec.lifetime.maximum * 60,
+        deadline=spec.lifetime.maximum * 60,
+        secret=launch if server else None,
     )
-    pod = objects.pod(own_name, where, marks, pod_spec)
-    network = objects.network_policy(own_name, where, marks, spec.network.egress, enclave.spec.system_namespace)
-    around = (
-        objects.default_deny(where),
-        objects.resource_quota(where, [spec], servers=1, runs=2),
-        objects.limit_range(where, spec),
-    )
-    namespace = objects.namespace(where, user, enclave.metadata.name)
+    pod = objects.pod(server_name(name) if server else name, where, marks, pod_spec)
+    outside = [(one.cidr, one.ports) for one in enclave.spec.outside]
+    network = objects.network_policy(launch, where, marks, spec.network.egress, system, outside)
     job = None if server else objects.job(name, where, marks, pod_spec, keep=3600, queue=None)
+    around = _around(where, enclave, (room or largest(profile)) | room_of(spec))
+    namespace = objects.namespace(where, user, enclave.metadata.name, system)
     return Rendering(namespace, pod, network, home, around, job)
+
+
+def server_name(name: str) -> str:
+    """Return the name of the pod of a server: one server of a name has one pod.
+
+    Args:
+        name: The server's name, empty for the default.
+    """
+    return f"server-{safe_slug(name, 50)}" if name else "server"
+
+
+def server_command(spec: Spec) -> list[str]:
+    """Return what the pod of a server runs; it ends by itself when nobody uses it."""
+    idle = spec.lifetime.idle * 60
+    return [
+        *SERVER_COMMAND,
+        f"--ServerApp.shutdown_no_activity_timeout={idle}",
+        f"--MappingKernelManager.cull_idle_timeout={idle}",
+        f"--MappingKernelManager.cull_interval={min(60, idle)}",
+        "--MappingKernelManager.cull_connected=True",
+    ]
+
+
+def _around(where: str, enclave: Enclave, room: Room) -> tuple[Manifest, ...]:
+    """Return what closes and bounds a namespace."""
+    each = enclave.spec.per_person
+    quota = objects.resource_quota(where, room, servers=each.servers, runs=each.runs)
+    return objects.default_deny(where), quota, objects.limit_range(where, room)
 
 
 def request_view(profile: Profile, spec: Spec, facts: Mapping[str, Any]) -> dict[str, Any]:

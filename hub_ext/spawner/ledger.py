@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import threading
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -117,6 +117,7 @@ class Ledger:
         """
         try:
             request = parse_request(asked.user, "server", asked.options)
+            request = replace(request, name=asked.server, launch=asked.start_id)
         except InvalidInput as error:
             detail = {"asked_by": asked.asker, "reasons": [problem.as_dict() for problem in error.problems[:20]]}
             with self.database.write() as session:

@@ -239,10 +239,7 @@ PODS: dict[str, list[Change]] = {
     "required-labels": [mark("hub-ext/user", _GONE), mark("hub-ext/profile", _GONE), mark("hub-ext/name", _GONE)],
     "known-purpose": [mark("hub-ext/purpose", "other")],
     "own-namespace": [mark("hub-ext/user", "bob")],
-    "runs-end": [
-        mark("hub-ext/purpose", "run"),
-        lambda thing: (mark("hub-ext/purpose", "run")(thing), put("spec.activeDeadlineSeconds", 2592001)(thing)),
-    ],
+    "has-an-end": [put("spec.activeDeadlineSeconds", _GONE), put("spec.activeDeadlineSeconds", 2592001)],
 }  # fmt: skip
 
 NETWORKS: dict[str, list[Change]] = {

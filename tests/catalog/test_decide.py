@@ -1,5 +1,7 @@
 """The decision: yes with exactly what it will be, or no with every reason."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +51,26 @@ def test_without_a_version_it_is_the_highest(make_profile, facts):
 def test_it_names_the_snapshot_it_looked_at(profile, make_profile, facts):
     one, other = facts(profile), facts(profile, make_profile("other"))
     assert decide(ask(), one).snapshot == one.catalog.digest != other.catalog.digest
+
+
+def test_what_was_judged_comes_with_it_and_bears_the_names_of_the_start(profile, facts):
+    decision = decide(replace(ask(), name="second", launch="s-1"), facts(profile))
+    assert decision.rendering.pod["metadata"]["name"] == "server-second"
+    assert decision.rendering.pod["metadata"]["labels"]["hub-ext/launch"] == "s-1"
+    assert decide(ask("nonsense"), facts(profile)).rendering is None
+
+
+def test_the_namespace_is_as_large_as_the_largest_that_she_may_use(profile, make_profile, facts):
+    memory = {"cpu": {"request": 1, "limit": 2}, "memory": {"request": "1Gi", "limit": "32Gi"}}
+    hers, of_others = (
+        make_profile("large", resources=memory),
+        make_profile("x", resources=memory, access={"groups": []}),
+    )
+    quotas = [
+        decide(ask(), facts(*profiles)).rendering.around[1]["spec"]["hard"]["limits.memory"]
+        for profiles in ((profile,), (profile, of_others), (profile, hers))
+    ]
+    assert quotas == ["24Gi", "24Gi", "192Gi"]
 
 
 # --- no --------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,12 @@ def rendering(user: str = "ana") -> Rendering:
     return render(STANDARD, STANDARD.spec, ENCLAVE, user=user, purpose="server", name="", image=IMAGE)
 
 
+HERS = {
+    "app.kubernetes.io/managed-by": "hub-ext",
+    "hub-ext/namespace": "person",
+    "hub-ext/platform": "hub-ext",
+    "hub-ext/user": "ana",
+}
 NAMESPACE = "/api/v1/namespaces/hub-ext-ana"
 HOME = f"{NAMESPACE}/persistentvolumeclaims/home"
 
@@ -26,7 +32,7 @@ async def test_everything_but_the_pod_is_made(cluster: Cluster, api: ApiServer) 
     kinds = sorted((one["kind"], one["metadata"]["name"]) for one in api.objects.values())
     assert kinds == [
         ("LimitRange", "hub-ext"), ("Namespace", "hub-ext-ana"), ("NetworkPolicy", "default-deny"),
-        ("NetworkPolicy", "server"), ("PersistentVolumeClaim", "home"), ("ResourceQuota", "hub-ext"),
+        ("NetworkPolicy", "start"), ("PersistentVolumeClaim", "home"), ("ResourceQuota", "hub-ext"),
     ]  # fmt: skip
     assert api.asked[:2] == [f"GET {NAMESPACE}", "POST /api/v1/namespaces"]
 
@@ -57,8 +63,9 @@ async def test_a_namespace_that_is_as_it_should_be_costs_one_call(cluster: Clust
         {},
         {"app.kubernetes.io/managed-by": "Helm"},
         {"app.kubernetes.io/managed-by": "hub-ext"},
-        {"app.kubernetes.io/managed-by": "hub-ext", "hub-ext/namespace": "person", "hub-ext/user": "bob"},
-        {"app.kubernetes.io/managed-by": "hub-ext", "hub-ext/namespace": "system", "hub-ext/user": "ana"},
+        HERS | {"hub-ext/user": "bob"},
+        HERS | {"hub-ext/namespace": "system"},
+        HERS | {"hub-ext/platform": "another"},
     ],
 )
 async def test_a_namespace_that_is_not_hers_is_not_taken(cluster: Cluster, api: ApiServer, labels) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub_ext.catalog.models import Egress, Spec
+from hub_ext.catalog.room import Room
 from hub_ext.kubernetes import objects
 
 SPEC = Spec.model_validate(
@@ -19,10 +20,21 @@ SPEC = Spec.model_validate(
 IMAGE = "registry.example/notebooks/standard@sha256:" + "0" * 64
 
 
+def labels(profile: str, version: int, purpose: str, name: str) -> dict[str, str]:
+    return objects.labels(profile, version, purpose, "ann", name, system="hub-ext", launch="s-1")
+
+
 def test_the_pod_of_a_server_is_exactly_this() -> None:
-    marks = objects.labels("standard", 3, "server", "ann", "")
+    marks = labels("standard", 3, "server", "")
     spec = objects.pod_spec(
-        SPEC, image=IMAGE, command=["serve"], env={"B": "2", "A": "1"}, home_claim="home", port=8888, deadline=None
+        SPEC,
+        image=IMAGE,
+        command=["serve"],
+        env={"B": "2", "A": "1"},
+        home_claim="home",
+        port=8888,
+        deadline=3600,
+        secret="s-1",
     )
     assert objects.pod("server-default", "hub-ext-ann", marks, spec) == {
         "apiVersion": "v1",
@@ -32,11 +44,13 @@ def test_the_pod_of_a_server_is_exactly_this() -> None:
             "namespace": "hub-ext-ann",
             "labels": {
                 "app.kubernetes.io/managed-by": "hub-ext",
+                "hub-ext/platform": "hub-ext",
+                "hub-ext/user": "ann",
                 "hub-ext/profile": "standard",
                 "hub-ext/profile-version": "3",
                 "hub-ext/purpose": "server",
-                "hub-ext/user": "ann",
                 "hub-ext/name": "default--server",
+                "hub-ext/launch": "s-1",
             },
         },
         "spec": {
@@ -65,6 +79,7 @@ def test_the_pod_of_a_server_is_exactly_this() -> None:
                         {"name": "home", "mountPath": "/home/analyst"},
                         {"name": "tmp", "mountPath": "/tmp"},
                     ],
+                    "envFrom": [{"secretRef": {"name": "s-1"}}],
                     "ports": [{"name": "notebook", "containerPort": 8888, "protocol": "TCP"}],
                 }
             ],
@@ -86,6 +101,7 @@ def test_the_pod_of_a_server_is_exactly_this() -> None:
                 {"name": "home", "persistentVolumeClaim": {"claimName": "home"}},
                 {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
             ],
+            "activeDeadlineSeconds": 3600,
         },
     }
 
@@ -103,14 +119,16 @@ def test_the_network_of_a_server_is_what_every_one_needs_and_what_its_profile_na
         Egress(cidr="10.1.2.0/24", ports=(5432,)),
         Egress(cidr="0.0.0.0/0", ports=(443,)),
     ]
-    marks = objects.labels("geo", 1, "server", "ann", "second")
+    marks = labels("geo", 1, "server", "second")
     made = objects.network_policy("server-second", "hub-ext-ann", marks, egress, "hub-ext")
     platform = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "hub-ext"}},
         "podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "hub-ext"}},
     }
     assert made["spec"] == {
-        "podSelector": {"matchLabels": {"hub-ext/purpose": "server", "hub-ext/name": "second"}},
+        "podSelector": {
+            "matchLabels": {"hub-ext/purpose": "server", "hub-ext/name": "second", "hub-ext/launch": "s-1"}
+        },
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [{"from": [platform], "ports": [{"port": 8888, "protocol": "TCP"}]}],
         "egress": [
@@ -137,21 +155,59 @@ def test_the_network_of_a_server_is_what_every_one_needs_and_what_its_profile_na
     }
 
 
+def test_a_platform_beside_the_cluster_is_opened_by_its_addresses() -> None:
+    marks = labels("geo", 1, "server", "")
+    outside = [("10.1.2.3/32", (8081, 8880)), ("10.1.2.4/32", (443,))]
+    made = objects.network_policy("s-1", "hub-ext-ann", marks, [], "hub-ext", outside)
+    assert made["spec"]["ingress"] == [
+        {
+            "from": [{"ipBlock": {"cidr": "10.1.2.3/32"}}, {"ipBlock": {"cidr": "10.1.2.4/32"}}],
+            "ports": [{"port": 8888, "protocol": "TCP"}],
+        }
+    ]
+    assert made["spec"]["egress"][1:] == [
+        {
+            "to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}],
+            "ports": [{"port": 8081, "protocol": "TCP"}, {"port": 8880, "protocol": "TCP"}],
+        },
+        {"to": [{"ipBlock": {"cidr": "10.1.2.4/32"}}], "ports": [{"port": 443, "protocol": "TCP"}]},
+    ]
+
+
+def test_a_namespace_has_room_for_so_many_of_the_largest() -> None:
+    room = Room(cpu=4, memory=16 * 2**30, gpu=1, home=10 * 2**30)
+    assert objects.resource_quota("hub-ext-ann", room, servers=2, runs=4)["spec"]["hard"] == {
+        "limits.cpu": "24000m",
+        "limits.memory": "96Gi",
+        "persistentvolumeclaims": "1",
+        "pods": "6",
+        "requests.nvidia.com/gpu": "6",
+        "requests.storage": "10Gi",
+        "services": "0",
+        "services.loadbalancers": "0",
+        "services.nodeports": "0",
+    }
+    (limit,) = objects.limit_range("hub-ext-ann", room)["spec"]["limits"]
+    assert limit["type"] == "Container"
+    assert limit["max"] == limit["default"] == limit["defaultRequest"] == {"cpu": "4000m", "memory": "16Gi"}
+
+
 def test_a_namespace_is_restricted_and_says_whose_it_is() -> None:
-    made = objects.namespace("hub-ext-ann", "ann", "local")
+    made = objects.namespace("hub-ext-ann", "ann", "local", "hub-ext")
     assert made["metadata"]["labels"] == {
         "app.kubernetes.io/managed-by": "hub-ext",
+        "hub-ext/platform": "hub-ext",
+        "hub-ext/user": "ann",
         "pod-security.kubernetes.io/enforce": "restricted",
         "pod-security.kubernetes.io/audit": "restricted",
         "pod-security.kubernetes.io/warn": "restricted",
         "hub-ext/namespace": "person",
-        "hub-ext/user": "ann",
         "hub-ext/enclave": "local",
     }
 
 
 def test_a_job_runs_once_and_is_queued_by_label_where_there_is_a_queue() -> None:
-    marks = objects.labels("standard", 1, "run", "ann", "r-1")
+    marks = labels("standard", 1, "run", "r-1")
     made = objects.job("r-1", "hub-ext-ann", marks, {"containers": []}, keep=60, queue="analysts")
     assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "analysts"
     assert made["spec"]["suspend"] is True

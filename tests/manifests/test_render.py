@@ -5,7 +5,8 @@ from __future__ import annotations
 from hub_ext.catalog.loading import load
 from hub_ext.catalog.options import apply, choose_all
 from hub_ext.catalog.policy import Enclave
-from hub_ext.kubernetes.render import differences, namespace_name, render
+from hub_ext.catalog.room import largest
+from hub_ext.kubernetes.render import Rendering, differences, namespace_name, render
 from hub_ext.settings import shipped
 
 ENCLAVE = Enclave.model_validate(
@@ -59,3 +60,39 @@ def test_a_diff_says_what_servers_would_become() -> None:
     found = {(one.object, one.path): (one.before, one.after) for one in differences(before, after)}
     assert found["Pod", "spec.containers[notebook].resources.limits.memory"] == ("4Gi", "8Gi")
     assert ("Namespace", "metadata.name") not in found
+
+
+def quota(made: Rendering) -> dict[str, str]:
+    found: dict[str, str] = made.around[1]["spec"]["hard"]
+    return found
+
+
+def test_another_start_leaves_the_quota_as_it_is() -> None:
+    large = load(shipped("profiles")).versions("large-memory")[-1]
+    room = largest(STANDARD) | largest(large)
+    small, big = (
+        render(one, one.spec, ENCLAVE, user="ann", purpose="server", image=IMAGE, name=one.name, room=room)
+        for one in (STANDARD, large)
+    )
+    assert small.around == big.around
+    assert quota(small)["limits.memory"] == f"{16 * 6}Gi"
+
+
+def test_a_preview_has_room_for_the_largest_that_the_profile_reaches() -> None:
+    made = render(STANDARD, STANDARD.spec, ENCLAVE, user="ann", purpose="server", name="", image=IMAGE)
+    assert quota(made)["limits.memory"] == f"{8 * 6}Gi"
+    assert quota(made)["requests.storage"] == "10Gi"
+
+
+def test_what_only_one_start_needs_is_called_like_it() -> None:
+    made = render(STANDARD, STANDARD.spec, ENCLAVE, user="ann", purpose="server", name="Two", image=IMAGE, launch="s-9")
+    assert made.network["metadata"]["name"] == "s-9"
+    assert made.pod["spec"]["containers"][0]["envFrom"] == [{"secretRef": {"name": "s-9"}}]
+    assert made.pod["metadata"]["labels"]["hub-ext/launch"] == "s-9"
+    assert made.pod["metadata"]["name"].startswith("server-two")
+
+
+def test_an_idle_server_ends_by_itself_and_the_cluster_ends_it_in_any_case() -> None:
+    made = render(STANDARD, STANDARD.spec, ENCLAVE, user="ann", purpose="server", name="", image=IMAGE)
+    assert "--ServerApp.shutdown_no_activity_timeout=3600" in made.pod["spec"]["containers"][0]["command"]
+    assert made.pod["spec"]["activeDeadlineSeconds"] == 720 * 60
