@@ -177,7 +177,7 @@ def _closes(what: str) -> str:
 def _bounds(what: str) -> str:
     """Return the condition that a quota bounds everything that a pod takes."""
     spec = f"{what}.spec"
-    named = " && ".join(f"'{name}' in {spec}.hard" for name in ("count/pods", "limits.cpu", "limits.memory"))
+    named = " && ".join(f"'{name}' in {spec}.hard" for name in ("pods", "limits.cpu", "limits.memory"))
     return f"(has({spec}.hard) && {named} && !has({spec}.scopes) && !has({spec}.scopeSelector))"
 
 

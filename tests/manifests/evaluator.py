@@ -9,6 +9,7 @@ from cel.stdlib import add_stdlib_to_context
 
 from hub_ext.catalog.cel import _compare, _quantity, without_nulls
 from hub_ext.catalog.loading import load
+from hub_ext.catalog.room import room_of
 from hub_ext.kubernetes.admission import PARAMS, export
 from hub_ext.kubernetes.confinement import account
 from hub_ext.kubernetes.objects import Manifest, default_deny, namespace, resource_quota
@@ -47,7 +48,7 @@ def _param(spec: Manifest, where: str) -> Any:
     made = {
         "ConfigMap": {"data": MADE["ConfigMap", PARAMS]["data"]},
         "NetworkPolicy": default_deny(where),
-        "ResourceQuota": resource_quota(where, [standard], servers=1, runs=1),
+        "ResourceQuota": resource_quota(where, room_of(standard), servers=1, runs=1),
     }
     return made.get(kind, {})
 
@@ -78,7 +79,7 @@ def admitted(name: str, resource: str, subject: Any, *, old: Any = None, **reque
         "request": asked,
         "object": without_nulls(subject),
         "oldObject": without_nulls(old),
-        "namespaceObject": namespace(asked["namespace"], "ann", "low") if persons else {},
+        "namespaceObject": namespace(asked["namespace"], "ann", "low", "hub-ext") if persons else {},
         "params": _param(spec, asked["namespace"]),
     }
     if not all(_value(one["expression"], found, {}) is True for one in spec.get("matchConditions", ())):

@@ -138,7 +138,7 @@ def test_they_never_loosen_the_default_deny(path: str, value: Any) -> None:
 
 
 def test_they_never_take_away_what_a_quota_bounds() -> None:
-    for name in ("count/pods", "limits.cpu", "limits.memory"):
+    for name in ("pods", "limits.cpu", "limits.memory"):
         hard = {key: value for key, value in QUOTA["spec"]["hard"].items() if key != name}
         assert refused(changed(QUOTA, "spec/hard", hard), old=QUOTA, operation="UPDATE")
     assert refused(changed(QUOTA, "spec/scopes", ["BestEffort"]))
