@@ -155,7 +155,8 @@ def _about(before: Profile | None, after: Profile) -> Iterator[str]:
     if before is None:
         return
     pairs: list[tuple[str, Any, Any]] = [
-        (field, getattr(before.metadata, field), getattr(after.metadata, field)) for field in ("title", "owner", "tags")
+        (field, getattr(before.metadata, field), getattr(after.metadata, field))
+        for field in ("title", "owner", "tags", "order")
     ]
     pairs.append(("description", before.spec.description, after.spec.description))
     pairs.append(("image", before.spec.image, after.spec.image))

@@ -132,7 +132,7 @@ def explain(
 
 
 def explain_all(facts: Facts, user: str, *, purpose: Purpose = "server") -> list[Explanation]:
-    """Explain how every profile stands with a person; those that she may start first, by title."""
+    """Explain how every profile stands with a person; those that she may start first, in their order."""
     found = [explain(facts, user, profile.name, purpose=purpose) for profile in facts.catalog.newest()]
     return sorted(found, key=lambda one: not one.allowed)
 

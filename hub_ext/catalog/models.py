@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from hub_ext.catalog.quantities import Cores, Size, parse_size
 
 API_VERSION = "hub-ext/v1"
+USUAL_ORDER = 100
 
 # What turns the direction of what follows: a reviewer would read other words than the ones that are there.
 _TURNING = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -70,6 +71,9 @@ class Metadata(Model):
     title: Line
     owner: Line
     tags: tuple[Label, ...] = Field(default=(), max_length=20)
+    order: Annotated[int, Field(ge=0, le=1000, strict=True)] = Field(
+        default=USUAL_ORDER, description="Where it stands among the others: the lowest first, then by title."
+    )
 
 
 class Access(Model):
@@ -250,8 +254,13 @@ class Profile(Model):
         return self.metadata.version
 
     def canonical(self) -> bytes:
-        """Return the canonical form: JSON, sorted keys, no spaces, defaults filled in."""
+        """Return the canonical form: JSON, sorted keys, no spaces, defaults filled in.
+
+        Fields that came later count only where they are used, so that what was approved before keeps its digest.
+        """
         content = self.model_dump(mode="json", by_alias=True)
+        if self.metadata.order == USUAL_ORDER:
+            del content["metadata"]["order"]
         return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     @property

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Literal
 
@@ -16,6 +16,23 @@ from hub_ext.catalog.policy import NO_ENCLAVE, Enclave, Policy
 from hub_ext.catalog.room import Room, largest
 
 State = Literal["trusted", "approved", "deprecated", "removed"]
+_NUMBERS = ("nobody", "one person", "two people", "three people", "four people", "five people", "six people")
+
+
+def day(moment: datetime, today: datetime) -> str:
+    """Return a day in words, such as ``3 Oct``; with its year if that is not this one.
+
+    Args:
+        moment: The moment, with its zone.
+        today: The present.
+    """
+    moment = moment.astimezone(UTC)
+    return f"{moment:%-d %b}" if moment.year == today.astimezone(UTC).year else f"{moment:%-d %b %Y}"
+
+
+def people(count: int) -> str:
+    """Return how many people, in words."""
+    return _NUMBERS[count] if count < len(_NUMBERS) else f"{count} people"
 
 
 @dataclass(frozen=True)
@@ -41,6 +58,20 @@ class Standing:
     def gone(self, at: datetime) -> bool:
         """Return whether it can be started no more at a time."""
         return self.state == "removed" or (self.removal_at is not None and at >= self.removal_at)
+
+    def badge(self, today: datetime) -> str:
+        """Return how it came to be startable, in the words of a card.
+
+        Args:
+            today: Years that are not this one's are told.
+        """
+        if self.state == "trusted":
+            return "trusted with this release"
+        if self.state == "deprecated" and self.removal_at is not None:
+            return f"ends {day(self.removal_at, today)}"
+        if self.state == "approved" and self.approved_at is not None:
+            return f"approved {day(self.approved_at, today)} by {people(len(self.approvers))}"
+        return self.state
 
 
 TRUSTED = Standing()
@@ -101,9 +132,9 @@ class Catalog:
         return next(reversed(current or versions), None)
 
     def newest(self) -> list[Profile]:
-        """Return, for each profile, the version that a start without a number gets; by title."""
+        """Return, for each profile, the version that a start without a number gets; by their order, then by title."""
         found = [profile for name in self._by_name if (profile := self.usual(name)) is not None]
-        return sorted(found, key=lambda one: one.metadata.title.casefold())
+        return sorted(found, key=lambda one: (one.metadata.order, one.metadata.title.casefold()))
 
     @cached_property
     def rooms(self) -> Mapping[tuple[str, int], Room]:

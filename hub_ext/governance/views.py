@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from hub_ext.catalog.models import Profile
+from hub_ext.catalog.snapshot import Standing, State
 from hub_ext.db.tables import Approval, ProfileVersion
+from hub_ext.db.types import now
 from hub_ext.kubernetes.yaml_text import to_yaml
 
 RELEASE = "this release"  # in place of an author, for what ships
@@ -93,16 +95,16 @@ class VersionInfo:
         """How many approvals a proposed version still needs."""
         return max(0, self.required - len(self.approved_by)) if self.state == "proposed" else 0
 
-    def badge(self) -> str:
-        """Return the state in the words of a card."""
-        if self.state == "approved" and self.approved_at is not None:
-            many = len(self.approved_by)
-            people = "one person" if many == 1 else f"{many} people"
-            return f"approved {self.approved_at:%Y-%m-%d} by {people}"
-        if self.state == "trusted":
-            return "trusted with this release"
-        if self.state == "deprecated" and self.removal_at is not None:
-            return f"deprecated, until {self.removal_at:%Y-%m-%d}"
+    def badge(self, today: datetime | None = None) -> str:
+        """Return the state in the words of a card.
+
+        Args:
+            today: The present; the clock's by default.
+        """
+        if self.state in ("approved", "trusted", "deprecated"):
+            state = cast("State", self.state)
+            standing = Standing(state, self.approved_by, self.approved_at, {}, self.successor, self.removal_at)
+            return standing.badge(today or now())
         return {"file": "nobody proposed this file"}.get(self.state, self.state)
 
     def as_dict(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ profile; the fields of a card carry the profile's name, so that only those of th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,10 +17,9 @@ from jinja2 import Environment, PackageLoader
 from hub_ext.catalog.decide import may_use
 from hub_ext.catalog.loading import Catalog
 from hub_ext.catalog.models import Option, Profile, Spec
-from hub_ext.catalog.options import allowed_words, apply, choose_all
+from hub_ext.catalog.options import Misfit, Remembered, allowed_words, apply, choose_all, remembered, shown
 from hub_ext.catalog.quantities import human_size, parse_size
 from hub_ext.errors import InvalidInput, Problem
-from hub_ext.settings import shipped
 
 _LONGEST = 200
 
@@ -119,6 +119,7 @@ class Control:
     maximum: Any = None
     step: str = "1"
     problem: str = ""
+    changed: str = ""  # what was chosen the last time, and can be chosen no more
 
 
 @dataclass(frozen=True)
@@ -132,12 +133,14 @@ class Card:
     sizes: tuple[str, ...]
     keeper: str
     badge: str
+    ends: bool
     tags: tuple[str, ...]
     controls: tuple[Control, ...]
     denied: str = ""
     ask: str = ""
     last: bool = False
     open: bool = False
+    dropped: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -186,7 +189,7 @@ def _choice_label(option: Option, choice: Any) -> str:
     return {True: "yes", False: "no"}.get(choice, str(choice)) if isinstance(choice, bool) else str(choice)
 
 
-def control(profile: Profile, name: str, value: Any, problem: str = "") -> Control:
+def control(profile: Profile, name: str, value: Any, problem: str = "", changed: str = "") -> Control:
     """Return an option as a field, set to a value.
 
     Args:
@@ -194,6 +197,7 @@ def control(profile: Profile, name: str, value: Any, problem: str = "") -> Contr
         name: Name of the option.
         value: What to show; None for the default.
         problem: What was wrong with it.
+        changed: What the last time had, where that is not allowed any more.
     """
     option = profile.spec.options[name]
     value = option.default if value is None else value
@@ -204,6 +208,7 @@ def control(profile: Profile, name: str, value: Any, problem: str = "") -> Contr
         "help": option.description or _help(option),
         "value": value,
         "problem": problem,
+        "changed": changed,
     }
     if option.choices is not None:
         labels = tuple((choice, _choice_label(option, choice)) for choice in option.choices)
@@ -217,7 +222,13 @@ def control(profile: Profile, name: str, value: Any, problem: str = "") -> Contr
 
 
 def card(
-    profile: Profile, attempt: Attempt, last: dict[str, Any], denied: tuple[str, str] = ("", ""), badge: str = ""
+    profile: Profile,
+    attempt: Attempt,
+    last: Mapping[str, Any],
+    denied: tuple[str, str] = ("", ""),
+    badge: str = "",
+    *,
+    ends: bool = False,
 ) -> Card:
     """Return a profile as a card.
 
@@ -226,30 +237,53 @@ def card(
         attempt: What was just typed, if it came back.
         last: The options of the last start.
         denied: Why she may not use it, and whom to ask; two empty texts if she may.
-        badge: Why it is trusted; empty for nothing to say.
+        badge: Why it may be started; empty for nothing to say.
+        ends: Whether it is deprecated.
     """
     typed = attempt.options.get("profile") == profile.name
     was_last = last.get("profile") == profile.name
-    chosen = (attempt.options if typed else last if was_last else {}).get("options", {})
+    chosen = attempt.options.get("options", {}) if typed else {}
+    kept = remembered(profile, _stored(last)) if was_last and not typed else Remembered({})
+    changed = {one.option: one for one in kept.changed}
     wrong = {one.field.removeprefix("options."): one.message for one in attempt.problems} if typed else {}
     return Card(
         name=profile.name,
         version=profile.version,
         title=profile.metadata.title,
         line=profile.spec.description,
-        sizes=sizes(_spec_with(profile, chosen)),
+        sizes=sizes(_spec_with(profile, chosen or kept.values)),
         keeper=profile.metadata.owner,
         badge=badge,
+        ends=ends,
         tags=profile.metadata.tags,
-        controls=tuple(control(profile, name, chosen.get(name), wrong.get(name, "")) for name in profile.spec.options),
+        controls=tuple(
+            control(profile, name, chosen.get(name, kept.values.get(name)), wrong.get(name, ""), _changed(profile, one))
+            for name, one in ((name, changed.get(name)) for name in profile.spec.options)
+        ),
         denied=denied[0],
         ask=denied[1],
         last=was_last,
-        open=bool(typed and attempt.problems),
+        open=bool((typed and attempt.problems) or (changed and not denied[0])),
+        dropped=tuple(one.option for one in kept.changed if one.option not in profile.spec.options),
     )
 
 
-def _spec_with(profile: Profile, chosen: dict[str, Any]) -> Spec:
+def _stored(last: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the options of the last start; what is no object was stored by nobody of ours."""
+    options = last.get("options")
+    return options if isinstance(options, dict) else {}
+
+
+def _changed(profile: Profile, misfit: Misfit | None) -> str:
+    """Return what the last time had, and what is nearest to it now."""
+    if misfit is None:
+        return ""
+    option = profile.spec.options[misfit.option]
+    nearest = "the usual one" if misfit.nearest is None else f"the nearest, {_choice_label(option, misfit.nearest)},"
+    return f"{misfit.message} That was your last choice; {nearest} is chosen now."
+
+
+def _spec_with(profile: Profile, chosen: Mapping[str, Any]) -> Spec:
     """Return what Start would give: the profile with the options of the last time, where they still fit."""
     values, misfits = choose_all(profile, chosen)
     try:
@@ -262,15 +296,35 @@ def cards(spawner: Any) -> list[Card]:
     """Return all profiles for a person: last used first, then those she may use, then the others."""
     facts = spawner.ledger.decisions.facts(group.name for group in spawner.user.groups)
     attempt = _attempt.get() or Attempt()
-    last = spawner.orm_spawner.user_options or {}
-    ships = spawner.ledger.settings.profiles == shipped("profiles")
-    badge = "trusted with this release" if ships else ""
+    last = _last(spawner)
     found = []
     for profile in facts.catalog.newest():
         reason = may_use(profile, facts)
         denied = (reason.message, reason.ask) if reason else ("", "")
-        found.append(card(profile, attempt, last, denied, badge))
+        standing = facts.catalog.standing(profile)
+        ends = standing.state == "deprecated"
+        found.append(card(profile, attempt, last, denied, standing.badge(facts.now), ends=ends))
     return sorted(found, key=lambda one: (not one.last, bool(one.denied)))
+
+
+def _last(spawner: Any) -> dict[str, Any]:
+    stored = spawner.orm_spawner.user_options
+    return stored if isinstance(stored, dict) else {}
+
+
+def lost(spawner: Any) -> str:
+    """Return what to say about the profile of the last start when it can be started no more; empty for nothing."""
+    facts = spawner.ledger.decisions.facts(())
+    name = _last(spawner).get("profile")
+    if not isinstance(name, str) or facts.catalog.versions(name):
+        return ""
+    removed = facts.catalog.removed(name)
+    if not removed:
+        return f"{shown(name)}, your last choice, is not there any more. Choose another."
+    successor = facts.catalog.standing(removed[-1]).successor.partition("@")[0]
+    titles = [one.metadata.title for one in facts.catalog.versions(successor)[-1:]]
+    instead = f"{titles[0]} takes its place." if titles else "Choose another."
+    return f"{removed[-1].metadata.title}, your last choice, can be started no more. {instead}"
 
 
 @cache
@@ -286,4 +340,5 @@ def render(spawner: Any) -> str:
     """
     attempt = _attempt.get() or Attempt()
     general = [one.message for one in attempt.problems if not one.field.startswith("options.")]
-    return _environment().get_template("cards.html").render(cards=cards(spawner), general=general)
+    template = _environment().get_template("cards.html")
+    return template.render(cards=cards(spawner), general=general, lost=lost(spawner))

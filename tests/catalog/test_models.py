@@ -90,3 +90,13 @@ def test_every_field_that_an_option_may_set_is_there(make_profile, path):
     assert field_of(spec, path) is not None
     if path.startswith("storage."):
         assert field_of(make_profile().spec, path) is None
+
+
+def test_a_field_that_came_later_counts_only_where_it_is_used(make_profile):
+    """What was approved before there was an order keeps its digest."""
+    profile = make_profile()
+    assert b"order" not in profile.canonical()
+    about = profile.metadata.model_copy(update={"order": 5})
+    ordered = profile.model_copy(update={"metadata": about})
+    assert b'"order":5' in ordered.canonical()
+    assert ordered.digest != profile.digest

@@ -83,7 +83,7 @@ def test_every_version_wherever_it_is(curation: Curation, overview: Overview, pu
         ("rivers", 1): "file",
     }
     assert found["maps", 2].badge().endswith("by one person")
-    assert found["maps", 1].badge().startswith("deprecated, until ")
+    assert found["maps", 1].badge().startswith("ends ")
     assert [one.number for one in overview.waiting()] == [3]
     newest = overview.version("maps")
     assert newest is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,12 @@ from hypothesis import strategies as st
 
 from hub_ext.catalog.decide import Facts, Request, decide
 from hub_ext.catalog.loading import Catalog, load
+from hub_ext.catalog.snapshot import Standing
 from hub_ext.db.types import now
 from hub_ext.errors import InvalidInput, Problem
 from hub_ext.settings import HubExt, shipped
 from hub_ext.spawner import form
-from hub_ext.spawner.form import Attempt, card, control, minutes, parse, sizes
+from hub_ext.spawner.form import Attempt, card, cards, control, lost, minutes, parse, sizes
 
 CATALOG = load(shipped("profiles"))
 STANDARD = CATALOG.versions("standard")[-1]
@@ -158,9 +161,47 @@ def test_a_card_shows_what_start_would_give_with_the_options_of_the_last_time() 
     }
 
 
-def test_options_of_the_last_time_that_do_not_fit_any_more_are_not_promised() -> None:
-    last = {"profile": "standard", "options": {"memory": "64Gi"}}
-    assert card(STANDARD, Attempt(), last).sizes[0] == "4 GB memory"
+def test_what_was_chosen_the_last_time_and_is_allowed_no_more_is_told_with_the_nearest_that_is() -> None:
+    last = {"profile": "standard", "options": {"memory": "64Gi", "idle": 20, "colour": "blue"}}
+    shown = card(STANDARD, Attempt(), last)
+    assert shown.sizes[0] == "8 GB memory"
+    assert shown.open
+    assert shown.dropped == ("colour",)
+    memory, idle = shown.controls
+    assert (memory.value, idle.value, idle.changed) == ("8Gi", 20, "")
+    assert memory.changed == (
+        "Memory cannot be 64Gi; it can be one of 2Gi, 4Gi, 8Gi. "
+        "That was your last choice; the nearest, 8 GB, is chosen now."
+    )
+    html = form.render(_Server(CATALOG, last))
+    assert memory.changed in html
+    assert 'value="8Gi" selected' in html
+    assert "Of your last choice, colour can be chosen no more." in html
+
+
+@pytest.mark.parametrize("stored", [{"memory": None}, {"memory": []}, {"idle": True}, [], "8Gi", None, {"": 1}])
+def test_what_nobody_could_have_chosen_is_replaced_by_what_is_usual(stored: Any) -> None:
+    shown = card(STANDARD, Attempt(), {"profile": "standard", "options": stored})
+    assert [one.value for one in shown.controls] == ["4Gi", 60]
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        ("old", "Old maps, your last choice, can be started no more. Standard analysis takes its place."),
+        ("none", "none, your last choice, is not there any more. Choose another."),
+        ("standard", ""),
+        (7, ""),
+    ],
+)
+def test_a_last_choice_that_can_be_started_no_more_is_told(last: Any, told: str) -> None:
+    about = STANDARD.metadata.model_copy(update={"name": "old", "title": "Old maps"})
+    old = STANDARD.model_copy(update={"metadata": about})
+    gone = Standing("removed", successor="standard@1", removal_at=now())
+    catalog = Catalog((STANDARD, old), standings={("old", 1): gone})
+    server = _Server(catalog, {"profile": last, "options": {}})
+    assert lost(server) == told
+    assert told in form.render(server)
 
 
 def test_what_was_typed_comes_back_with_the_problem_beside_it() -> None:
@@ -206,14 +247,37 @@ def test_the_form_shows_every_profile_and_greys_what_one_may_not_use() -> None:
     assert "Ask modelling-team for access." in html
 
 
-def test_only_profiles_that_ship_are_trusted_with_the_release(tmp_path: Path) -> None:
+def test_a_badge_says_why_a_version_may_be_started() -> None:
     assert form.render(_Server(CATALOG)).count("trusted with this release") == 4
-    assert "trusted" not in form.render(_Server(CATALOG, settings=HubExt(profiles_dir=str(tmp_path))))
+    today = now()
+    approved = Standing("approved", ("eva", "omar"), today)
+    html = form.render(_Server(Catalog((STANDARD,), standings={("standard", 1): approved})))
+    assert f"approved {today:%-d %b} by two people" in html
+    assert "trusted" not in html
+    ends = Standing("deprecated", ("eva",), today, removal_at=today + timedelta(days=800))
+    html = form.render(_Server(Catalog((STANDARD,), standings={("standard", 1): ends})))
+    assert f"ends {today + timedelta(days=800):%-d %b %Y}" in html
+
+
+def test_what_is_right_for_most_comes_first_and_holds_the_main_button() -> None:
+    assert [one.title for one in cards(_Server(CATALOG))] == [
+        "Standard analysis",
+        "Quick look",
+        "Large memory",
+        "Machine learning",
+    ]
+    html = form.render(_Server(CATALOG))
+    buttons = re.findall(r'class="btn ([\w-]+)"\s+aria-label="Start ([^"]+)"', html)
+    assert buttons == [
+        ("btn-primary", "Standard analysis"),
+        ("hx-quiet-button", "Quick look"),
+        ("hx-quiet-button", "Large memory"),
+    ]
 
 
 def test_the_last_choice_comes_first() -> None:
-    html = form.render(_Server(CATALOG, {"profile": "standard", "options": {}}))
-    assert html.index("Standard analysis") < html.index("Large memory")
+    html = form.render(_Server(CATALOG, {"profile": "large-memory", "options": {}}))
+    assert html.index("Large memory") < html.index("Standard analysis") < html.index("Quick look")
     assert html.count("your last choice") == 1
 
 

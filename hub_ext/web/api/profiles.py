@@ -14,7 +14,7 @@ from hub_ext.web.context import Context
 
 
 def list_profiles(context: Context, person: Person) -> list[models.ProfileItem]:
-    """Return the newest version of every profile: those that she may use first, by title.
+    """Return the newest version of every profile: those that she may use first, in their order.
 
     Args:
         context: The parts of the service.
