@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
-.PHONY: help setup up test check format bench lock screenshots clean
+.PHONY: help setup up test check format bench lock screenshots clean cluster cluster-down test-kubernetes
 
 help:  ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -32,12 +32,25 @@ up: setup  ## run the platform until Ctrl-C
 
 test: $(DEV)  ## every test: unit, functional, browser, fuzzing
 	$(BIN)/python scripts/system_packages.py
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore tests/kubernetes tests
+
+cluster: $(DEV)  ## a real one-node Kubernetes on this machine (Linux, root)
+	@$(BIN)/python -m tests.cluster check
+	@$(BIN)/python scripts/system_packages.py kubernetes
+	@$(BIN)/python -m tests.cluster up
+
+cluster-down: $(DEV)  ## take it down; nothing of it stays
+	@$(BIN)/python -m tests.cluster down
+
+test-kubernetes: $(DEV)  ## tests on a cluster: that of KUBECONFIG, or of `make cluster`
+	@test -n "$$KUBECONFIG" || $(MAKE) --no-print-directory cluster
+	$(BIN)/python -m pytest tests/kubernetes
 
 check: $(DEV)  ## lint, types, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy -p tests.cluster
 	$(BIN)/python scripts/generate.py --check
 
 format: $(DEV)  ## format the code
@@ -55,6 +68,8 @@ lock:  ## resolve the locks again
 	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml locks/bootstrap.in locks/build.in --extra embedded -o locks/runtime.lock
 	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml locks/bootstrap.in locks/build.in --all-extras -c locks/runtime.lock -o locks/dev.lock
 	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml locks/bootstrap.in locks/build.in --extra kubernetes --extra postgresql -c locks/dev.lock -o locks/kubernetes.lock
+	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 locks/notebook.in executor/pyproject.toml -c locks/runtime.lock -o locks/notebook.lock
+	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 locks/image.in -c locks/dev.lock -o locks/image.lock
 
 clean:  ## remove what was made here
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

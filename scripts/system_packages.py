@@ -10,11 +10,31 @@ import subprocess
 import sys
 
 PACKAGES = {"chromium": "chromium"}  # command → Debian's package
+# For `make cluster`: what runs containers, their network, a registry, and what builds images.
+KUBERNETES = {
+    "buildah": "buildah",
+    "conntrack": "conntrack",
+    "containerd": "containerd",
+    "debootstrap": "debootstrap",
+    "docker-registry": "docker-registry",
+    "etcd": "etcd-server",
+    "ip": "iproute2",
+    "ipset": "ipset",
+    "iptables": "iptables",
+    "openssl": "openssl",
+    "runc": "runc",
+    "/usr/lib/cni/ptp": "containernetworking-plugins",
+}
 
 
-def main() -> int:
-    """Install what is missing; return an exit code."""
-    missing = [package for command, package in PACKAGES.items() if shutil.which(command) is None]
+def main(arguments: list[str]) -> int:
+    """Install what is missing; return an exit code.
+
+    Args:
+        arguments: `kubernetes` for what a cluster needs.
+    """
+    wanted = KUBERNETES if arguments == ["kubernetes"] else PACKAGES
+    missing = [package for command, package in wanted.items() if shutil.which(command) is None]
     if not missing:
         return 0
     names = " ".join(missing)
@@ -31,4 +51,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,98 @@
+"""Keys and certificates of a cluster, by openssl(1). They are good for this one cluster and are removed with it."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.errors import PartFailed
+from tests.cluster.layout import DOMAIN, NODE, Layout
+
+_DAYS = "3650"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whom a certificate is for.
+
+    Attributes:
+        name: Its file's name.
+        user: The common name, which is a user to the API server.
+        groups: Organizations, which are groups to the API server.
+        names: Names and addresses that it serves by; none for a mere client.
+    """
+
+    name: str
+    user: str
+    groups: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """The subject, as openssl takes it."""
+        return "".join(f"/O={group}" for group in self.groups) + f"/CN={self.user}"
+
+    @property
+    def extensions(self) -> str:
+        """The certificate's extensions, as openssl takes them."""
+        usage = "clientAuth" + (",serverAuth" if self.names else "")
+        lines = ["basicConstraints=CA:FALSE", f"extendedKeyUsage={usage}"]
+        if self.names:
+            kinds = (f"{'IP' if name.replace('.', '').isdigit() else 'DNS'}:{name}" for name in self.names)
+            lines.append(f"subjectAltName={','.join(kinds)}")
+        return "\n".join(lines) + "\n"
+
+
+def identities(layout: Layout) -> list[Identity]:
+    """Return everybody who has a certificate."""
+    addresses = layout.addresses
+    service = [f"kubernetes.default.svc.{DOMAIN}", "kubernetes.default.svc", "kubernetes.default", "kubernetes"]
+    return [
+        Identity("admin", "admin", ("system:masters",)),
+        Identity("apiserver", "kube-apiserver", (), (*service, addresses.kubernetes, addresses.node, "127.0.0.1")),
+        Identity("apiserver-kubelet", "kube-apiserver-kubelet-client", ("system:masters",)),
+        Identity("controller-manager", "system:kube-controller-manager"),
+        Identity("scheduler", "system:kube-scheduler"),
+        Identity("proxy", "system:kube-proxy"),
+        Identity("kubelet", f"system:node:{NODE}", ("system:nodes",), (NODE, addresses.node)),
+    ]
+
+
+def make(layout: Layout) -> None:
+    """Make the authority, a certificate for everybody, and the key that signs service accounts' tokens."""
+    keys = layout.keys
+    keys.mkdir(mode=0o700, exist_ok=True)
+    authority, authority_key = keys / "ca.crt", keys / "ca.key"
+    _key(authority_key)
+    _openssl(
+        "req", "-x509", "-new", "-key", authority_key, "-subj", "/CN=hub-ext cluster", "-days", _DAYS, "-out", authority
+    )
+    for identity in identities(layout):
+        _certificate(keys, identity)
+    _key(keys / "service-accounts.key")
+    _openssl("ec", "-in", keys / "service-accounts.key", "-pubout", "-out", keys / "service-accounts.pub")
+
+
+def _certificate(keys: Path, identity: Identity) -> None:
+    key, request = keys / f"{identity.name}.key", keys / f"{identity.name}.csr"
+    extensions = keys / f"{identity.name}.ext"
+    extensions.write_text(identity.extensions)
+    _key(key)
+    _openssl("req", "-new", "-key", key, "-subj", identity.subject, "-out", request)
+    signing = ("-CA", keys / "ca.crt", "-CAkey", keys / "ca.key", "-CAcreateserial", "-extfile", extensions)
+    _openssl("x509", "-req", "-in", request, *signing, "-days", _DAYS, "-out", keys / f"{identity.name}.crt")
+    request.unlink()
+    extensions.unlink()
+
+
+def _key(path: Path) -> None:
+    _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", path)
+    path.chmod(0o600)
+
+
+def _openssl(*arguments: str | Path) -> None:
+    command = ["openssl", *map(str, arguments)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if answer.returncode:
+        raise PartFailed(f"openssl {arguments[0]}: {answer.stderr.strip()[-500:]}")

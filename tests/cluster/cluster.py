@@ -1,0 +1,242 @@
+"""A cluster: brought up, mended and taken down as a whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from tests.cluster import certificates, configuration, environment, images, machine, parts, records, registry
+from tests.cluster.addresses import Addresses
+from tests.cluster.builds import COREDNS, NODE_PROGRAMS, PAUSE, STORAGE
+from tests.cluster.errors import ClusterError
+from tests.cluster.images import Image
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.layout import DOMAIN, NODE, Layout
+from tests.cluster.locking import locked
+from tests.cluster.node import Node
+from tests.cluster.parts import Part, Running
+
+_MANIFESTS = Path(__file__).with_name("manifests")
+NOTEBOOK = "notebooks/standard"
+
+
+def prepare(say: Callable[[str], None]) -> dict[str, Image]:
+    """Build every program and image that was not built before.
+
+    Args:
+        say: Told what is done.
+
+    Returns:
+        The images by their names.
+    """
+    for build in (NODE_PROGRAMS, COREDNS, STORAGE, PAUSE):
+        build.make(say)
+    made = [images.pause(), images.coredns(), images.storage(), images.base(), images.notebook()]
+    for image in made:
+        image.make(say)
+    return {image.name: image for image in made}
+
+
+def enclave(notebook: str, storage_class: str | None) -> dict[str, Any]:
+    """Return the enclave file of a cluster.
+
+    Args:
+        notebook: The notebook image: registry, name and digest.
+        storage_class: Of home folders; None for the cluster's own default.
+    """
+    return {
+        "apiVersion": "hub-ext/v1",
+        "kind": "Enclave",
+        "metadata": {"name": "cluster", "title": "The cluster of the tests", "owner": "platform-team"},
+        "spec": {
+            "domain": "open",
+            "registries": [notebook.partition("/")[0]],
+            "largest": {"cpu": 16, "memory": "64Gi", "gpu": 0},
+            "storage_class": storage_class,
+            "system_namespace": "hub-ext",
+            "images": {NOTEBOOK: notebook},
+        },
+    }
+
+
+class Cluster:
+    """A cluster in a folder.
+
+    Args:
+        layout: Where it is.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.node = Node(layout)
+        self.kubectl = Kubectl(layout.folder / "bin" / "kubectl", layout.kubeconfig)
+
+    def up(self, say: Callable[[str], None]) -> None:
+        """Bring it up, or mend what is amiss. Nothing is done where all is well.
+
+        Args:
+            say: Told what is done.
+
+        Raises:
+            ClusterError: It cannot be had.
+        """
+        machine.check()
+        machine.require_packages()
+        self.layout.folder.parent.mkdir(parents=True, exist_ok=True)
+        made = prepare(say)
+        with locked(f"cluster-{self.layout.id}"):
+            if self.node.first is None:
+                self._begin(say)
+            self._files(made)
+            self._start(made, say)
+            self._addons(made)
+            self._tell(made)
+
+    def down(self) -> None:
+        """Take it down and remove all of it. Safe when there is none, or only a part."""
+        with locked(f"cluster-{self.layout.id}"):
+            self._clear()
+
+    def _clear(self) -> None:
+        self.node.remove()
+        if self.layout.folder.exists():
+            shutil.rmtree(self.layout.folder)
+        records.forget(self.layout)
+
+    def _begin(self, say: Callable[[str], None]) -> None:
+        """Make a new node, without anything of one that was here before and was killed."""
+        say(f"Making a node in {self.layout.folder} …")
+        self._clear()
+        with locked("addresses"):
+            records.sweep()
+            for name in ("run", "logs", "config/cni", "bin", "var/log", "var/lib", "var/tmp", "var/cache"):
+                (self.layout.folder / name).mkdir(parents=True)
+            self.layout.folder.chmod(0o700)
+            Addresses.choose(self.layout.folder / "addresses.json", self.layout.id)
+            records.write(self.layout)
+            self.node.make()
+        certificates.make(self.layout)
+
+    def _files(self, made: dict[str, Image]) -> None:
+        """Put programs, configuration and images where the node sees them."""
+        layout = self.layout
+        for program in NODE_PROGRAMS.programs:
+            registry.link(NODE_PROGRAMS.folder / program, layout.folder / "bin" / program)
+        for image in made.values():
+            registry.install(image.folder / "registry", layout.folder / "var/lib/registry")
+        config = {
+            "containerd.toml": configuration.containerd(self.reference(made["pause"])),
+            "cni/10-hub-ext.conflist": configuration.network(layout),
+            f"registries/{layout.addresses.registry}/hosts.toml": configuration.registry_hosts(layout),
+            "kubelet.json": configuration.kubelet(layout),
+            "proxy.json": configuration.proxy(layout),
+            "registry.json": configuration.registry(layout),
+        }
+        for name in ("controller-manager", "scheduler", "proxy", "kubelet"):
+            config[f"{name}.kubeconfig"] = configuration.kubeconfig(layout, name, layout.inside(layout.keys))
+        for name, text in config.items():
+            _write(layout.config / name, text)
+        _write(layout.kubeconfig, configuration.kubeconfig(layout, "admin"))
+
+    def reference(self, image: Image) -> str:
+        """Return an image as pods name it: registry, name and digest."""
+        return f"{self.layout.addresses.registry}/{image.name}@{image.digest}"
+
+    def parts(self, pause: str) -> list[list[Part]]:
+        """Return the parts: those of one list may start together, each list after the one before is ready.
+
+        Args:
+            pause: The image that holds a pod's namespaces.
+        """
+        layout = self.layout
+        return [
+            [parts.etcd(layout), parts.registry(layout), parts.containerd(layout, self.node, pause)],
+            [parts.apiserver(layout)],
+            [
+                parts.controller_manager(layout),
+                parts.scheduler(layout),
+                parts.kubelet(layout, self.node_ready),
+                parts.proxy(layout),
+            ],
+        ]
+
+    def _start(self, made: dict[str, Image], say: Callable[[str], None]) -> None:
+        for together in self.parts(self.reference(made["pause"])):
+            running = [Running(self.node, part) for part in together]
+            for one in running:
+                if one.process is None:
+                    say(f"Starting {one.part.name} …")
+                one.start()
+            for one in running:
+                one.wait()
+
+    def node_ready(self) -> bool:
+        """Return whether the API server has the node as ready."""
+        form = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
+        try:
+            return self.kubectl("get", "node", NODE, "-o", form) == "True"
+        except ClusterError:
+            return False
+
+    def _addons(self, made: dict[str, Image]) -> None:
+        """Have names resolved and volumes made, and the notebook image present."""
+        values = {
+            "DOMAIN": DOMAIN,
+            "NODE": NODE,
+            "DNS": self.layout.addresses.dns,
+            "COREDNS": self.reference(made["coredns"]),
+            "STORAGE": self.reference(made["local-path-provisioner"]),
+            "BASE": self.reference(made["base"]),
+        }
+        text = "---\n".join(Template(one.read_text()).substitute(values) for one in sorted(_MANIFESTS.iterdir()))
+        applied = self.layout.folder / "run" / "applied"
+        if not applied.exists() or applied.read_text() != text:
+            self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
+            applied.write_text(text)
+        self._pull(self.reference(made[NOTEBOOK]))
+        for name, namespace in (("coredns", "kube-system"), ("local-path-provisioner", "local-path-storage")):
+            self.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=120s", seconds=150)
+
+    def _pull(self, reference: str) -> None:
+        """Have the node pull an image, so that the first start does not wait for it."""
+        address = f"--address={configuration.CONTAINERD}"
+        known = self.node.run(["ctr", address, "-n", "k8s.io", "images", "ls", "-q"])
+        if reference not in known.split():
+            self.node.run(["ctr", address, "-n", "k8s.io", "images", "pull", "--plain-http", reference], 900)
+
+    def _tell(self, made: dict[str, Image]) -> None:
+        """Write down what a person or a test needs to know."""
+        layout = self.layout
+        values = {
+            "KUBECONFIG": str(layout.kubeconfig),
+            "HUB_EXT_CLUSTER": str(layout.folder),
+            "HUB_EXT_TEST_IMAGE": self.reference(made[NOTEBOOK]),
+            "HUB_EXT_TEST_HOST": layout.addresses.host,
+            "HUB_EXT_TEST_STORAGE_CLASS": "local-path",
+        }
+        _write(layout.environment, environment.render(values))
+
+    def status(self) -> list[tuple[str, str]]:
+        """Return each part and how it is."""
+        if self.node.first is None:
+            return [("node", "does not run")]
+        rows = [("node", f"process {self.node.first.pid}, {self.layout.addresses.node}")]
+        for together in self.parts(""):
+            for part in together:
+                process = Running(self.node, part).process
+                rows.append(
+                    (part.name, "does not run" if process is None else "ready" if part.ready() else "not ready")
+                )
+        return rows
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that only its owner reads, all or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(text)
+    partial.chmod(0o600)
+    partial.replace(path)

@@ -1,0 +1,3 @@
+module hub-ext.example/cluster/pause
+
+go 1.24.0

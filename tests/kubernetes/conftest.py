@@ -1,0 +1,113 @@
+"""A real cluster for the tests: the one of `make cluster`, or any that KUBECONFIG names.
+
+With KUBECONFIG, `HUB_EXT_TEST_IMAGE` is the notebook image by digest, `HUB_EXT_TEST_HOST` the address that pods reach
+this machine by, and `kubectl` is on the PATH. docs/kubernetes.md says more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import enclave as enclave_file
+from tests.cluster.environment import read
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.layout import PROJECT, Layout
+
+COUNTED = ("namespaces", "pods", "jobs", "persistentvolumeclaims", "persistentvolumes", "secrets")
+
+
+@dataclass(frozen=True)
+class UsedCluster:
+    """The cluster that the tests use.
+
+    Attributes:
+        kubeconfig: The administrator's kubeconfig.
+        kubectl: `kubectl(*arguments)` returns what it printed; `.json`, `.items`, `.apply`.
+        image: The notebook image: registry, name and digest.
+        host: The address that pods reach this machine by.
+        storage_class: The class of home folders; None for the cluster's default.
+        local: The cluster of this machine, whose parts a test may stop and start; None for somebody else's.
+    """
+
+    kubeconfig: Path
+    kubectl: Kubectl
+    image: str
+    host: str
+    storage_class: str | None
+    local: Cluster | None
+
+    def objects(self) -> Counter[str]:
+        """Return what is there, as `kind namespace/name`."""
+        found: Counter[str] = Counter()
+        for item in self.kubectl.items(",".join(COUNTED)):
+            meta = item["metadata"]
+            found[f"{item['kind']} {meta.get('namespace', '')}/{meta['name']}"] += 1
+        return found
+
+    def catalog(self, folder: Path, **changes: Any) -> Path:
+        """Make a folder of profiles: those that ship, and an enclave `cluster` that names this cluster's image.
+
+        Args:
+            folder: Where; it must not exist.
+            changes: What the enclave's spec has otherwise.
+        """
+        shutil.copytree(PROJECT / "profiles", folder)
+        content = enclave_file(self.image, self.storage_class)
+        content["spec"] |= changes
+        (folder / "_enclaves" / "cluster.yaml").write_text(json.dumps(content))
+        return folder
+
+
+@pytest.fixture(scope="session")
+def cluster() -> UsedCluster:
+    """The cluster; it is brought up by `make test-kubernetes` before the tests begin."""
+    environ: dict[str, str] = dict(os.environ)
+    layout = Layout.chosen()
+    if "KUBECONFIG" not in environ:
+        if not layout.environment.exists():
+            pytest.fail("There is no cluster: make cluster, or set KUBECONFIG.")
+        environ |= read(layout.environment)
+    missing = [name for name in ("HUB_EXT_TEST_IMAGE", "HUB_EXT_TEST_HOST") if not environ.get(name)]
+    if missing:
+        pytest.fail(f"With KUBECONFIG, set {' and '.join(missing)} as well: see docs/kubernetes.md.")
+    kubeconfig = Path(environ["KUBECONFIG"])
+    ours = Layout(Path(environ.get("HUB_EXT_CLUSTER", layout.folder)).resolve())
+    local = Cluster(ours) if kubeconfig.resolve() == ours.kubeconfig else None
+    program = ours.folder / "bin" / "kubectl" if local else Path(shutil.which("kubectl") or "kubectl")
+    kubectl = Kubectl(program, kubeconfig)
+    return UsedCluster(
+        kubeconfig,
+        kubectl,
+        image=environ["HUB_EXT_TEST_IMAGE"],
+        host=environ["HUB_EXT_TEST_HOST"],
+        storage_class=environ.get("HUB_EXT_TEST_STORAGE_CLASS") or None,
+        local=local,
+    )
+
+
+@pytest.fixture
+def leaks(cluster: UsedCluster) -> Callable[..., None]:
+    """`leaks()` fails unless all that appeared since the test began is gone again within 15 s.
+
+    Other tests may use the same cluster meanwhile: `leaks(namespace)` counts those with that text in them alone.
+    """
+    before = cluster.objects()
+
+    def check(mine: str = "", seconds: float = 15) -> None:
+        deadline = time.monotonic() + seconds
+        while left := sorted(one for one in cluster.objects() - before if mine in one):
+            assert time.monotonic() < deadline, f"left after {seconds:.0f} s: {left}"
+            time.sleep(0.3)
+
+    return check
