@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,11 +132,12 @@ def verify(session: Session) -> Verdict:
         .execution_options(yield_per=500)
     )
     broken: int | None = None
-    for row in rows:
-        checked += 1
-        if row.sequence != checked or row.digest != _link(previous, row):
-            broken = row.sequence
-            break
-        previous = row.digest or _GENESIS
+    with closing(rows):
+        for row in rows:
+            checked += 1
+            if row.sequence != checked or row.digest != _link(previous, row):
+                broken = row.sequence
+                break
+            previous = row.digest or _GENESIS
     tail = session.scalar(select(func.count()).select_from(AuditRow).where(AuditRow.sequence.is_(None))) or 0
     return Verdict(checked, tail, broken)

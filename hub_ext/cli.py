@@ -343,7 +343,9 @@ def verify(state: Path) -> None:
     from hub_ext.db.session import Database
 
     settings = HubExt.from_environment({**os.environ, "HUB_EXT_STATE_DIR": str(state)})
-    with Database(settings.database).read() as session:
+    database = Database(settings.database)
+    click.get_current_context().call_on_close(database.dispose)
+    with database.read() as session:
         verdict = walk(session)
     out.print(f"{verdict.checked} sealed acts, {verdict.unsealed} not sealed yet")
     if not verdict.intact:

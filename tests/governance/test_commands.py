@@ -47,6 +47,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 def state(settings: HubExt, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Arguments for the state folder of a platform with an empty catalog, and three curators."""
     monkeypatch.setenv("HUB_EXT_PROFILES_DIR", str(folder))
+    monkeypatch.setenv("HUB_EXT_DATABASE_URL", str(settings.database_url))
     monkeypatch.setenv("HUB_EXT_ROLES", "cleo=curator,eva=curator,uma=curator,ben=reviewer")
     monkeypatch.setenv("HUB_EXT_APPROVALS_REQUIRED", "2")
     return ["--state", settings.state]
@@ -223,6 +224,7 @@ def test_who_is_no_curator_changes_nothing(run: Run, state: list[object], put: A
     assert run("profiles", "list", *state, "--as", who)[0] == (3 if who == "nobody" else 0)
 
 
+@pytest.mark.backends("sqlite")
 def test_without_a_platform_or_a_state_folder_it_says_so(run: Run, state: list[object], tmp_path: Path) -> None:
     assert run("profiles", "list")[0] == 3
     assert run("profiles", "list", "--as", "cleo")[0] == 2

@@ -213,6 +213,7 @@ def test_a_file_that_is_taken_away_takes_what_it_held_along(store: CatalogStore,
     assert store.refresh().profiles == ()
 
 
+@pytest.mark.backends("sqlite")
 def test_a_database_that_is_away_leaves_the_last_snapshot(
     settings: HubExt, folder: Path, database: Database, tmp_path: Path
 ) -> None:

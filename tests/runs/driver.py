@@ -57,7 +57,7 @@ def set_checkpoint(when: str, place: str) -> None:
 
 
 async def main(state: Path) -> None:
-    settings = HubExt(state_dir=str(state))
+    settings = HubExt.from_environment({**os.environ, "HUB_EXT_STATE_DIR": str(state)})
     database = Database(settings.database)
     runtime = LocalRuntime(settings.state / "launches")
     reconciler = Reconciler(database, Store(settings.results), Vault(settings.state), runtime, settings)

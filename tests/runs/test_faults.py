@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,10 @@ from hub_ext.runs.states import ENDED
 from hub_ext.runtimes.identity import marked
 from hub_ext.runtimes.local import LocalRuntime
 from hub_ext.settings import HubExt
+
+# Each takes seconds; on PostgreSQL, those in which two processes meet in the database.
+pytestmark = pytest.mark.backends("sqlite")
+BOTH = pytest.mark.backends("sqlite", "postgresql")
 
 TRUE_WITHIN = 10.0  # seconds after the next service is up
 Row = Callable[[str], Run]
@@ -79,7 +84,8 @@ def drive(settings: HubExt, runtime: LocalRuntime) -> Iterator[Drive]:
         script = f"{quickly}; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
         driver = str(Path(__file__).with_name("driver.py"))
         command = [sys.executable, "-c", script, driver, str(settings.state)]
-        process = subprocess.Popen([*command, *([checkpoint] if checkpoint else [])])
+        environment = {**os.environ, "HUB_EXT_DATABASE_URL": str(settings.database_url)}
+        process = subprocess.Popen([*command, *([checkpoint] if checkpoint else [])], env=environment)
         started.append(process)
         wait(lambda: (settings.state / f"up-{process.pid}").exists() or process.poll() is not None, 60)
         return process
@@ -141,6 +147,7 @@ def test_a_service_that_is_killed_at_any_moment(
     wait(lambda: not runtime.launches(), 5)
 
 
+@BOTH
 def test_a_live_run_is_adopted(drive: Drive, case: Callable[[], Case]) -> None:
     run = case()
     first = drive()
@@ -210,6 +217,7 @@ def test_a_launch_folder_that_is_deleted_while_the_run_goes_on(
     assert row.reason == "the folder of its launch was deleted while it ran, so it was ended"
 
 
+@BOTH
 def test_two_reconcilers_run_nothing_twice(drive: Drive, case: Callable[[], Case]) -> None:
     runs = [case() for _ in range(3)]
     for run in runs:

@@ -28,6 +28,10 @@ from hub_ext.settings import HubExt
 from hub_ext.store import Store
 from tests.runs.conftest import until
 
+# Each runs a kernel; on PostgreSQL, those that differ in what the database does.
+pytestmark = pytest.mark.backends("sqlite")
+BOTH = pytest.mark.backends("sqlite", "postgresql")
+
 Ended = Callable[..., Awaitable[Run]]
 Publish = Callable[..., str]
 MakeRun = Callable[..., Run]
@@ -36,6 +40,7 @@ Row = Callable[[str], Run]
 FOREVER = "import time\nprint('on', flush=True)\ntime.sleep(600)"
 
 
+@BOTH
 async def test_a_run_goes_from_order_to_report(
     reconciler: Reconciler, publish: Publish, order: MakeRun, ended: Ended, store: Store, runtime: LocalRuntime
 ) -> None:
@@ -164,6 +169,7 @@ def session_get(database: Database, run_id: str) -> Run:
         return session.get_one(Run, run_id)
 
 
+@BOTH
 async def test_who_has_none_running_goes_first(
     reconciler: Reconciler, publish: Publish, order: MakeRun, row: Row, ben: Person, settings: HubExt
 ) -> None:
@@ -234,6 +240,7 @@ async def test_a_store_that_stays_full_loses_the_results_and_not_the_truth(
     assert run.reason == "there was no space left for its results"
 
 
+@BOTH
 async def test_a_database_that_fails_is_tried_again(
     reconciler: Reconciler, publish: Publish, order: MakeRun, ended: Ended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +257,7 @@ async def test_a_database_that_fails_is_tried_again(
     assert failed
 
 
+@BOTH
 async def test_the_end_of_the_platform_cancels_what_runs_and_keeps_the_queue(
     database: Database,
     store: Store,

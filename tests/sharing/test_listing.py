@@ -261,6 +261,7 @@ def test_a_cursor_of_another_order_is_refused(many):
 # --- what it costs ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.backends("sqlite")
 @pytest.mark.parametrize("sort", ["updated", "used", "title"])
 def test_a_page_is_read_from_indexes_and_never_from_whole_tables(database, sort):
     add(database, "rain", tags=["water"])

@@ -219,6 +219,7 @@ def test_no_row_is_made_for_a_file_that_could_not_be_stored(database, catalog_st
     assert rows(database, Workflow) == []
 
 
+@pytest.mark.backends("sqlite")
 def test_a_file_is_there_before_the_row_that_names_it(database, store, catalog_store, settings, amy, make_notebook):
     database.engine.dispose()
     (settings.state / "hub-ext.sqlite").unlink()  # an empty database: the row cannot be made
