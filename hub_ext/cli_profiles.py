@@ -14,7 +14,7 @@ from rich.text import Text
 from hub_ext import __version__, errors
 
 if TYPE_CHECKING:
-    from hub_ext.catalog.models import Profile
+    from hub_ext.catalog.models import Model, Profile
     from hub_ext.catalog.options import Value
     from hub_ext.catalog.snapshot import Catalog
 
@@ -120,15 +120,22 @@ def _report(kind: str, catalog: Catalog, findings: list[Any]) -> str:
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 
-@profiles.command()
-@click.option("--kind", type=click.Choice(["profile", "policy", "enclave"]), default="profile", show_default=True)
-def schema(kind: str) -> None:
-    """Print the JSON Schema of a file, for an editor."""
-    from hub_ext.catalog.models import Model, Profile
+def models() -> dict[str, type[Model]]:
+    """Return what the files of a profiles folder are, by their kinds."""
+    from hub_ext.catalog.locks import ImagesLock
+    from hub_ext.catalog.models import Profile
     from hub_ext.catalog.policy import Enclave, PolicyRules
 
-    models: dict[str, type[Model]] = {"profile": Profile, "policy": PolicyRules, "enclave": Enclave}
-    show_json(models[kind].model_json_schema())
+    return {"profile": Profile, "policy": PolicyRules, "enclave": Enclave, "lock": ImagesLock}
+
+
+@profiles.command()
+@click.option(
+    "--kind", type=click.Choice(["profile", "policy", "enclave", "lock"]), default="profile", show_default=True
+)
+def schema(kind: str) -> None:
+    """Print the JSON Schema of a file, for an editor."""
+    show_json(models()[kind].model_json_schema())
 
 
 def _find(what: str, catalog: Catalog) -> Profile:
@@ -243,7 +250,7 @@ def _image(found: Profile, spec: Any, catalog: Catalog, settings: Any) -> str:
     from hub_ext.governance.environments import environment_images
 
     stand = stand_ins(found, catalog.enclave)
-    return image_of(spec, catalog.enclave, None if stand is None else {**stand, **environment_images(settings)})
+    return image_of(spec, catalog.images, None if stand is None else {**stand, **environment_images(settings)})
 
 
 def _tell_broken(one: Any, catalog: Catalog) -> int:
@@ -273,7 +280,7 @@ def diff(old: str, new: str, folder: Path | None, enclave: str | None, as_json: 
     from hub_ext.catalog.diff import diff as compare
 
     catalog = load_folder(folder, enclave)
-    found = compare(_find(old, catalog), _find(new, catalog), catalog.enclave)
+    found = compare(_find(old, catalog), _find(new, catalog), catalog)
     if as_json:
         show_json(found.as_dict())
         return

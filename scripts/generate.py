@@ -4,6 +4,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -74,11 +75,11 @@ def rights_reference() -> str:
     return "\n".join(lines) + "\n"
 
 
-def profile_schema() -> str:
-    """The JSON Schema of a profile file."""
-    from hub_ext.catalog.models import Profile
+def schema(kind: str) -> str:
+    """The JSON Schema of a file of the profiles folder."""
+    from hub_ext.cli_profiles import models
 
-    return json.dumps(Profile.model_json_schema(), indent=2) + "\n"
+    return json.dumps(models()[kind].model_json_schema(), indent=2) + "\n"
 
 
 def openapi() -> str:
@@ -100,7 +101,10 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/reference/settings.md": settings_reference,
     "docs/reference/cli.md": cli_reference,
     "docs/reference/rights.md": rights_reference,
-    "docs/reference/profile.schema.json": profile_schema,
+    "docs/reference/enclave.schema.json": partial(schema, "enclave"),
+    "docs/reference/lock.schema.json": partial(schema, "lock"),
+    "docs/reference/policy.schema.json": partial(schema, "policy"),
+    "docs/reference/profile.schema.json": partial(schema, "profile"),
     "hub_ext/web/openapi.json": openapi,
 }
 

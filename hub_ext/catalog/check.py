@@ -12,7 +12,7 @@ from hub_ext.catalog.documents import FileProblem
 from hub_ext.catalog.judging import image_of
 from hub_ext.catalog.models import Option, Profile, Spec
 from hub_ext.catalog.options import Value, apply, choose_all
-from hub_ext.catalog.policy import Enclave, Kind, Policy, Rule
+from hub_ext.catalog.policy import Enclave, Kind, Rule
 from hub_ext.catalog.snapshot import Catalog
 from hub_ext.kubernetes.render import render, request_view
 
@@ -111,13 +111,14 @@ def stand_ins(profile: Profile, enclave: Enclave) -> dict[str, str] | None:
 class _Judge:
     """Judges what many choices of options make, each thing once: most choices leave most objects as they are."""
 
-    def __init__(self, policy: Policy, enclave: Enclave) -> None:
-        self._policy = policy
-        self._enclave = enclave
+    def __init__(self, catalog: Catalog) -> None:
+        self._policy = catalog.policy
+        self._enclave = catalog.enclave
+        self._images = catalog.images
         self._known: dict[tuple[str, str], list[Rule]] = {}
 
     def broken(self, profile: Profile, spec: Spec, purpose: str, environments: Mapping[str, str] | None) -> list[Rule]:
-        image = image_of(spec, self._enclave, environments)
+        image = image_of(spec, self._images, environments)
         made = render(profile, spec, self._enclave, user="somebody", purpose=purpose, name="check", image=image)
         labels = made.namespace["metadata"]["labels"]
         about = {"user": "somebody", "groups": profile.spec.access.groups, "purpose": purpose, "hour": 12, "weekday": 3}
@@ -133,22 +134,19 @@ class _Judge:
         return self._known[key]
 
 
-def check_profile(
-    profile: Profile, policy: Policy, enclave: Enclave, excepted: Collection[str] = ()
-) -> list[CheckFinding]:
+def check_profile(profile: Profile, catalog: Catalog, excepted: Collection[str] = ()) -> list[CheckFinding]:
     """Check one version of a profile.
 
     Args:
         profile: The version.
-        policy: The rules.
-        enclave: The network.
+        catalog: Has the rules, the network and its images.
         excepted: Ids of the rules that an exception for this profile names.
 
     Returns:
         Each rule that some choice of options does not meet, once, with the first such choice.
     """
     path = f"{profile.name}/{profile.version}.yaml"
-    judge, environments = _Judge(policy, enclave), stand_ins(profile, enclave)
+    judge, environments = _Judge(catalog), stand_ins(profile, catalog.enclave)
     found: dict[str, CheckFinding] = {}
     for chosen in extremes(profile):
         values, misfits = choose_all(profile, chosen)
@@ -171,7 +169,7 @@ def check(catalog: Catalog) -> list[CheckFinding]:
     """Check all profiles of a catalog against its policy; files that cannot be read are findings, too."""
     found = [unreadable(problem) for problem in catalog.problems]
     for profile in (*catalog.profiles, *catalog.proposals):
-        found += check_profile(profile, catalog.policy, catalog.enclave)
+        found += check_profile(profile, catalog)
     return found
 
 

@@ -237,7 +237,7 @@ def _held_against_policy(
 ) -> Decision:
     """Return a yes if what would be made, and the request for it, meet every rule but for exceptions."""
     catalog = facts.catalog
-    image = image_of(spec, catalog.enclave, facts.environments)
+    image = image_of(spec, catalog.images, facts.environments)
     rendering = render(
         profile,
         spec,

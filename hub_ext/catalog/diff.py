@@ -10,8 +10,8 @@ from hub_ext.catalog.check import PURPOSES, ends, extremes, stand_ins
 from hub_ext.catalog.judging import image_of
 from hub_ext.catalog.models import Egress, Option, Profile, Spec
 from hub_ext.catalog.options import Value, allowed_words, apply, choose_all
-from hub_ext.catalog.policy import Enclave
 from hub_ext.catalog.quantities import human_size, parse_size
+from hub_ext.catalog.snapshot import Catalog
 from hub_ext.kubernetes.objects import Manifest
 from hub_ext.kubernetes.render import Difference, differences, render
 
@@ -104,13 +104,13 @@ def _label(profile: Profile) -> dict[str, Any]:
     return {"name": profile.name, "version": profile.version, "digest": profile.digest}
 
 
-def diff(before: Profile | None, after: Profile, enclave: Enclave) -> ProfileDiff:
+def diff(before: Profile | None, after: Profile, catalog: Catalog) -> ProfileDiff:
     """Compare two versions by what servers and runs would become.
 
     Args:
         before: The older one; None for a profile's first.
         after: The newer one.
-        enclave: The network.
+        catalog: Has the network and its images.
     """
     return ProfileDiff(
         before,
@@ -118,7 +118,7 @@ def diff(before: Profile | None, after: Profile, enclave: Enclave) -> ProfileDif
         access=tuple(_access(before, after)),
         options=tuple(_options(before, after)),
         about=tuple(_about(before, after)),
-        changes=tuple(_changes(before, after, enclave)),
+        changes=tuple(_changes(before, after, catalog)),
         further=tuple(_further(before, after)),
     )
 
@@ -180,11 +180,11 @@ def _plain(value: Any) -> str:
 # --- rendered --------------------------------------------------------------------------------------------------------
 
 
-def _changes(before: Profile | None, after: Profile, enclave: Enclave) -> Iterator[Change]:
+def _changes(before: Profile | None, after: Profile, catalog: Catalog) -> Iterator[Change]:
     choices = _choices(before, after)
     seen: dict[tuple[str, str, str, str], tuple[Difference, list[int]]] = {}
     for number, chosen in enumerate(choices):
-        for one in _differences(before, after, chosen, enclave):
+        for one in _differences(before, after, chosen, catalog):
             key = (one.object, one.path, repr(one.before), repr(one.after))
             where = seen.setdefault(key, (one, []))[1]
             where += [] if number in where else [number]
@@ -224,12 +224,12 @@ def _spec(profile: Profile, chosen: Mapping[str, Value]) -> Spec | None:
 
 
 def _differences(
-    before: Profile | None, after: Profile, chosen: Mapping[str, Value], enclave: Enclave
+    before: Profile | None, after: Profile, chosen: Mapping[str, Value], catalog: Catalog
 ) -> Iterator[Difference]:
     told: set[tuple[str, str, str]] = set()
     for purpose in PURPOSES:
-        old = _made(before, chosen, enclave, purpose) if before else []
-        for one in differences(old, _made(after, chosen, enclave, purpose)):
+        old = _made(before, chosen, catalog, purpose) if before else []
+        for one in differences(old, _made(after, chosen, catalog, purpose)):
             path = one.path.removeprefix("spec.template.")  # the pod of a run's Job is the pod of a server, nearly
             key = (path, repr(one.before), repr(one.after))
             if key not in told:
@@ -237,11 +237,12 @@ def _differences(
             told.add(key)
 
 
-def _made(profile: Profile, chosen: Mapping[str, Value], enclave: Enclave, purpose: str) -> list[Manifest]:
+def _made(profile: Profile, chosen: Mapping[str, Value], catalog: Catalog, purpose: str) -> list[Manifest]:
     spec = _spec(profile, chosen)
     if spec is None:
         return []
-    image = image_of(spec, enclave, stand_ins(profile, enclave))
+    enclave = catalog.enclave
+    image = image_of(spec, catalog.images, stand_ins(profile, enclave))
     made = render(profile, spec, enclave, user="somebody", purpose=purpose, name="", image=image)
     return made.all()
 

@@ -161,6 +161,20 @@ def parse(text: str, where: str, model: type[_Model]) -> _Model | list[FileProbl
         return list(_tell(error, where, node, model))
 
 
+def line_of(path: Path, location: tuple[int | str, ...]) -> int | None:
+    """Return the line of a field in a file that was read before; None where it is not known (any more).
+
+    Args:
+        path: The file.
+        location: The field, as a model has it.
+    """
+    try:
+        node, _ = _compose(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return None
+    return _line(node, location)
+
+
 def _why(error: yaml.MarkedYAMLError, text: str, line: int | None) -> str:
     lines = text.splitlines()
     if line is not None and line <= len(lines) and "\t" in lines[line - 1][: _indent(lines[line - 1])]:

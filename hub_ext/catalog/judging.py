@@ -10,12 +10,12 @@ from hub_ext.catalog.policy import Enclave, Policy, Violation
 from hub_ext.kubernetes.render import Rendering
 
 
-def image_of(spec: Spec, enclave: Enclave, environments: Mapping[str, str] | None) -> str:
+def image_of(spec: Spec, images: Mapping[str, str], environments: Mapping[str, str] | None) -> str:
     """Return what a server or run would be made from: registry, name and digest.
 
     Args:
         spec: What the options resolve to.
-        enclave: The network; its lock says which digest a name means.
+        images: What the names of images mean, as the enclave's lock says.
         environments: Where local processes stand for images: name of the environment → its digest as an image.
 
     Returns:
@@ -23,7 +23,7 @@ def image_of(spec: Spec, enclave: Enclave, environments: Mapping[str, str] | Non
     """
     if environments is not None:
         return environments.get(spec.local.environment, spec.local.environment)
-    return enclave.spec.images.get(spec.image, spec.image)
+    return images.get(spec.image, spec.image)
 
 
 def judge(policy: Policy, enclave: Enclave, rendering: Rendering, request: Mapping[str, Any]) -> list[Violation]:

@@ -1,63 +1,28 @@
 """The files of a profiles folder: profiles, policy rules, the enclave.
 
-``<name>/<n>.yaml`` is version n of a profile, ``_policy/*.yaml`` are rules, ``_enclaves/<name>.yaml`` is a network.
-A folder without rules, or without the enclave that is in force, gets the ones that ship.
+``<name>/<n>.yaml`` is version n of a profile, ``_policy/*.yaml`` are rules, ``_enclaves/<name>.yaml`` is a network and
+``_enclaves/<name>.images.lock`` says what its names of images mean. A folder without rules, or without the enclave that
+is in force, gets the ones that ship.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
-
-from pydantic import BaseModel
 
 from hub_ext.catalog.documents import FileProblem, parse, read
+from hub_ext.catalog.lock_file import FOLDER, LockFile, LockInForce
+from hub_ext.catalog.locks import ImagesLock
 from hub_ext.catalog.models import Profile
 from hub_ext.catalog.policy import NO_ENCLAVE, Enclave, Policy, PolicyRules, merge, nothing_starts
+from hub_ext.catalog.remembered import Remembered
 from hub_ext.catalog.snapshot import Catalog
 from hub_ext.settings import shipped
 
 __all__ = ["Catalog", "FileProblem", "PolicyFiles", "ProfileFiles", "load", "parse_profile", "read_file"]
 
 OPERATOR = "an admin"  # whom to ask when the policy itself cannot be read
-_POLICY, _ENCLAVES = "_policy", "_enclaves"
-_NO_FILE = (0, 0, 0)
-_Read = TypeVar("_Read", bound=BaseModel)
-
-
-class _Remembered(Generic[_Read]):
-    """Files of one kind, each read again only when it has changed; the last good content of a broken one is kept.
-
-    Args:
-        read_one: Reads a file, named so in problems.
-    """
-
-    def __init__(self, read_one: Callable[[Path, str], _Read | list[FileProblem]]) -> None:
-        self._read_one = read_one
-        self._seen: dict[str, tuple[tuple[int, int, int], _Read | None, list[FileProblem]]] = {}
-
-    def read(self, files: list[tuple[Path, str]]) -> Iterator[tuple[_Read | None, list[FileProblem]]]:
-        """Yield, for each file, what it holds, or held when it was good, and what is wrong with it now."""
-        before, self._seen = self._seen, {}
-        for path, where in files:
-            stamp = _stamp(path)
-            known = before.get(where)
-            if known is None or known[0] != stamp or stamp == _NO_FILE:
-                found = self._read_one(path, where)
-                last = known[1] if known else None
-                known = (stamp, last, found) if isinstance(found, list) else (stamp, found, [])
-            self._seen[where] = known
-            yield known[1], known[2]
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    try:
-        found = path.stat()
-    except OSError:
-        return _NO_FILE
-    return (found.st_mtime_ns, found.st_size, found.st_ino)
+_POLICY = "_policy"
 
 
 def _named_for_itself(found: Profile | list[FileProblem], where: str) -> Profile | list[FileProblem]:
@@ -98,7 +63,7 @@ class ProfileFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._files = _Remembered(read_file)
+        self._files = Remembered(read_file)
 
     def read(self) -> tuple[list[Profile], list[FileProblem]]:
         """Return all versions, and what is wrong with files; what was good before stays when its file breaks."""
@@ -121,12 +86,14 @@ class PolicyInForce:
         enclave: The network.
         problems: What is wrong with files.
         notes: Where they come from, if not from the folder itself.
+        lock: What the names of images mean; None where there never was a good one.
     """
 
     policy: Policy
     enclave: Enclave
     problems: tuple[FileProblem, ...] = ()
     notes: tuple[str, ...] = ()
+    lock: ImagesLock | None = None
 
 
 class PolicyFiles:
@@ -140,9 +107,14 @@ class PolicyFiles:
     def __init__(self, folder: Path, enclave: str) -> None:
         self._folder = folder
         self._name = enclave
-        self._rules = _Remembered(lambda path, where: read(path, where, PolicyRules))
-        self._enclaves = _Remembered(lambda path, where: read(path, where, Enclave))
+        self._rules = Remembered(lambda path, where: read(path, where, PolicyRules))
+        self._enclaves = Remembered(lambda path, where: read(path, where, Enclave))
         self._last: tuple[list[PolicyRules], Policy] | None = None
+        self._lock = LockFile(folder, enclave)
+
+    def remember(self, lock: ImagesLock) -> None:
+        """Take a lock that was in force before this process began; see `LockFile.remember`."""
+        self._lock.remember(lock)
 
     def read(self) -> PolicyInForce:
         """Return what is in force; rules that were good before stay, all of them, when one of their files breaks."""
@@ -155,7 +127,9 @@ class PolicyFiles:
         if policy is None or enclave is None:
             what = "policy" if policy is None else f"enclave {self._name}"
             policy = nothing_starts(f"The {what} cannot be read, so nothing starts.", OPERATOR)
-        return PolicyInForce(policy, enclave or NO_ENCLAVE, tuple(problems + wrong), tuple(notes + more))
+        locked = self._lock.read(enclave) if enclave is not None else LockInForce()
+        told, said = (*problems, *wrong, *locked.problems), (*notes, *more, *locked.notes)
+        return PolicyInForce(policy, enclave or NO_ENCLAVE, told, said, locked.lock)
 
     def _policy(self, folder: Path) -> tuple[Policy | None, list[FileProblem]]:
         paths = sorted((folder / _POLICY).glob("*.yaml"))
@@ -170,7 +144,7 @@ class PolicyFiles:
         return self._last[1] if self._last else None, problems
 
     def _enclave(self) -> tuple[Enclave | None, list[FileProblem], list[str]]:
-        where = f"{_ENCLAVES}/{self._name}.yaml"
+        where = f"{FOLDER}/{self._name}.yaml"
         path, ships = self._folder / where, shipped("profiles") / where
         notes = []
         if not path.exists() and ships.exists():
@@ -191,4 +165,5 @@ def load(folder: Path, enclave: str = "local") -> Catalog:
     """
     profiles, problems = ProfileFiles(folder).read()
     held = PolicyFiles(folder, enclave).read()
-    return Catalog(tuple(profiles), (*problems, *held.problems), held.policy, held.enclave, notes=held.notes)
+    found = (*problems, *held.problems)
+    return Catalog(tuple(profiles), found, held.policy, held.enclave, notes=held.notes, lock=held.lock)

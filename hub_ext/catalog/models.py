@@ -36,6 +36,7 @@ def _one_line(text: str) -> str:
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+ImageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._/-][a-z0-9]+)*$", max_length=200)]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_one_line)]
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$")]
 
@@ -216,7 +217,7 @@ class Spec(Model):
 
     description: Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_seen)]
     access: Access = Access()
-    image: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._/-][a-z0-9]+)*$", max_length=200)]
+    image: ImageName
     local: Local = Local()
     resources: Resources
     options: dict[Name, Option] = Field(default_factory=dict, max_length=30)

@@ -8,12 +8,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import cel
-from pydantic import AfterValidator, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from hub_ext.catalog.cel import BadRule, compile_rule, scene
+from hub_ext.catalog.keys import Pem, PublicKey, public_key
 from hub_ext.catalog.models import ControlId, Line, Model, Name
 from hub_ext.catalog.quantities import Cores, Size
 
@@ -105,6 +106,9 @@ class Outside(Model):
     ports: tuple[Annotated[int, Field(ge=1, le=65535, strict=True)], ...] = Field(min_length=1, max_length=8)
 
 
+Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?$")]
+
+
 class EnclaveSpec(Model):
     """What a network allows and offers.
 
@@ -113,20 +117,64 @@ class EnclaveSpec(Model):
         outside: Addresses of Hub, proxy and sharing service, where they run beside the cluster; by default they are
             in `system_namespace`.
         local: Servers and runs are processes of this machine: the digest of an environment stands for an image.
-        images: Name of an image → registry, name and digest.
+        registries: Where images come from: host, with its port where it has one, and maybe the beginning of a path.
+        without_tls: Hosts of them that are asked by plain HTTP.
+        registry_hosts: Other hosts that they may send us to, for a token or for content.
+        signers: Public keys (PEM) of who signs `images.lock`.
+        signatures: How many of them must have signed it; 0 takes an unsigned one.
+        verify: What becomes of an image whose signature cannot be verified: denied, told, or nothing is verified.
+        image_keys: Public keys (PEM) of who signs images.
+        sbom: The same for an image without a list of its parts (SBOM).
     """
 
     domain: Name
     local: bool = False
     registries: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.:/_-]{0,199}$")], ...]
+    without_tls: tuple[Host, ...] = Field(default=(), max_length=20)
+    registry_hosts: tuple[Host, ...] = Field(default=(), max_length=20)
     largest: Largest
     storage_class: Name | None = None
     system_namespace: Name = "hub-ext"
     per_person: PerPerson = PerPerson()
     outside: tuple[Outside, ...] = Field(default=(), max_length=16)
-    images: dict[str, Annotated[str, StringConstraints(pattern=r"^[^@\s]+@sha256:[a-f0-9]{64}$")]] = Field(
-        default_factory=dict
-    )
+    signers: dict[Name, Pem] = Field(default_factory=dict, max_length=20)
+    signatures: Annotated[int, Field(ge=0, le=20, strict=True)] = 1
+    verify: Literal["required", "warn", "off"] = "off"
+    image_keys: dict[Name, Pem] = Field(default_factory=dict, max_length=20)
+    sbom: Literal["required", "warn", "off"] = "off"
+
+    @field_validator("signers", "image_keys")
+    @classmethod
+    def _different(cls, keys: dict[str, str]) -> dict[str, str]:
+        known: dict[str, str] = {}
+        for name, pem in keys.items():
+            other = known.setdefault(public_key(name, pem).fingerprint, name)
+            if other != name:
+                msg = f"{other} and {name} are one key, and would count twice"
+                raise ValueError(msg)
+        return keys
+
+    @model_validator(mode="after")
+    def _verifiable(self) -> Self:
+        if self.verify != "off" and (self.local or not self.image_keys):
+            why = "processes of this machine have no images" if self.local else "image_keys names no key to verify with"
+            msg = f"verify: {self.verify} cannot be: {why}"
+            raise ValueError(msg)
+        if self.sbom != "off" and self.verify == "off":
+            msg = f"sbom: {self.sbom} goes with verify"
+            raise ValueError(msg)
+        if self.signers and self.signatures > len(self.signers):
+            msg = f"signatures: {self.signatures} of {len(self.signers)} signers can never sign"
+            raise ValueError(msg)
+        return self
+
+    def lock_keys(self) -> list[PublicKey]:
+        """Return the keys of who signs `images.lock`."""
+        return [public_key(name, pem) for name, pem in self.signers.items()]
+
+    def verifying_keys(self) -> list[PublicKey]:
+        """Return the keys of who signs images."""
+        return [public_key(name, pem) for name, pem in self.image_keys.items()]
 
 
 class Enclave(Model):

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from hub_ext.catalog.documents import FileProblem
+from hub_ext.catalog.locks import ImagesLock
 from hub_ext.catalog.models import Profile
 from hub_ext.catalog.policy import NO_ENCLAVE, Enclave, Policy
 from hub_ext.catalog.room import Room, largest
@@ -90,6 +91,7 @@ class Catalog:
         standings: By name and number; what is not here is trusted.
         proposals: Versions in files that no curator has proposed.
         notes: What a curator should know of this snapshot (where its policy comes from).
+        lock: What the names of images mean; None where nothing says so.
     """
 
     profiles: tuple[Profile, ...]
@@ -99,6 +101,7 @@ class Catalog:
     standings: Mapping[tuple[str, int], Standing] = field(default_factory=dict)
     proposals: tuple[Profile, ...] = ()
     notes: tuple[str, ...] = ()
+    lock: ImagesLock | None = None
     _by_name: dict[str, list[Profile]] = field(init=False, repr=False, compare=False, default_factory=dict)
     _removed: dict[str, list[Profile]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
@@ -141,6 +144,11 @@ class Catalog:
         """What each version can be made to take, by name and number."""
         return {(profile.name, profile.version): largest(profile) for profile in self.profiles}
 
+    @property
+    def images(self) -> Mapping[str, str]:
+        """Name of an image → registry, name and digest."""
+        return self.lock.images if self.lock is not None else {}
+
     def content(self) -> dict[str, Any]:
         """Return the snapshot as JSON: versions by digest, rules and enclave in full."""
         return {
@@ -148,6 +156,7 @@ class Catalog:
             "rules": [rule.model_dump(mode="json") for rule in self.policy.rules],
             "owners": dict(self.policy.owners),
             "enclave": self.enclave.model_dump(mode="json", by_alias=True),
+            "lock": self.lock.model_dump(mode="json", by_alias=True) if self.lock is not None else None,
         }
 
     def _entry(self, profile: Profile) -> list[Any]:
@@ -162,9 +171,9 @@ class Catalog:
 
     @cached_property
     def held_against(self) -> str:
-        """Identity of what versions are held against: rules and enclave."""
+        """Identity of what versions are held against: rules, enclave and images."""
         rules = [rule.model_dump(mode="json") for rule in self.policy.rules]
-        return _digest([rules, self.enclave.model_dump(mode="json", by_alias=True)])
+        return _digest([rules, self.enclave.model_dump(mode="json", by_alias=True), dict(self.images)])
 
 
 def _digest(content: Any) -> str:

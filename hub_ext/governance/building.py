@@ -154,6 +154,7 @@ def build(
         standings,
         tuple(proposals),
         held.notes,
+        held.lock,
     )
 
 

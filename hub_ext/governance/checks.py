@@ -32,7 +32,7 @@ class Checks:
         """
         found = self.known(profile, catalog, excepted)
         if found is None:
-            found = check_profile(profile, catalog.policy, catalog.enclave, excepted)
+            found = check_profile(profile, catalog, excepted)
             with self._lock:
                 self._known[profile.digest, catalog.held_against, excepted] = found
                 while len(self._known) > _MOST:
@@ -52,11 +52,11 @@ def images_of(profile: Profile, catalog: Catalog, environments: Mapping[str, str
 
     Args:
         profile: The version.
-        catalog: Holds the enclave.
+        catalog: Holds the images.
         environments: Those of this machine, where processes are local.
     """
     field, kind = ("image", "") if environments is None else ("local.environment", "environment/")
-    known = catalog.enclave.spec.images if environments is None else environments
+    known = catalog.images if environments is None else environments
     names = [profile.spec.image if environments is None else profile.spec.local.environment]
     for option in profile.spec.options.values():
         names += [str(value) for value in ends(option)] if option.sets == field else []

@@ -137,7 +137,7 @@ class Desk:
         other = self.overview.version(one.name, against)
         if other is None:
             raise NotFound(f"There is no version {shown(one.name)}@{shown(against)}.")
-        return diff(other.profile, one.profile, self.catalog.current().enclave)
+        return diff(other.profile, one.profile, self.catalog.current())
 
     def version(self, name: str, number: int | None = None, *, against: int | None = None) -> dict[str, Any]:
         """Return one version with its content, its checks, and how it differs from another.

@@ -238,7 +238,7 @@ class Overview(Acts):
             return None
         catalog = self.catalog.current()
         older = [one for one in catalog.versions(name) if one.version < number]
-        return diff(older[-1] if older else None, found.profile, catalog.enclave)
+        return diff(older[-1] if older else None, found.profile, catalog)
 
     def draft(self, profile: Profile) -> Draft:
         """Return what a version would be that nobody has proposed.
@@ -252,7 +252,7 @@ class Overview(Acts):
             number = next_number(session, catalog, profile.name)
         older = [one for one in catalog.versions(profile.name) if one.version < profile.version]
         findings = self.checks.findings(profile, catalog, excepted.get(profile.name, frozenset()))
-        return Draft(profile, findings, diff(older[-1] if older else None, profile, catalog.enclave), number)
+        return Draft(profile, findings, diff(older[-1] if older else None, profile, catalog), number)
 
     def content(self, name: str, number: int) -> Profile | None:
         """Return the content of a version that is in the database, None if it is not."""

@@ -93,7 +93,7 @@ def preview(
     """
     spec, values = _resolved(profile, wanted.options)
     stand = stand_ins(profile, catalog.enclave)
-    image = image_of(spec, catalog.enclave, None if stand is None else {**stand, **(environments or {})})
+    image = image_of(spec, catalog.images, None if stand is None else {**stand, **(environments or {})})
     name = wanted.server if wanted.purpose == "server" else _RUN
     start = Start(profile, spec, values, catalog.enclave, image, wanted.user, wanted.purpose, name)
     made = start.rendered()

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import structlog
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from hub_ext.catalog.documents import FileProblem
 from hub_ext.catalog.loading import OPERATOR, PolicyFiles, PolicyInForce, ProfileFiles
+from hub_ext.catalog.locks import ImagesLock
 from hub_ext.catalog.models import Profile
 from hub_ext.catalog.policy import Enclave, Policy, Rule, nothing_starts
 from hub_ext.catalog.snapshot import Catalog
@@ -54,6 +57,7 @@ class CatalogStore:
         self._clock = clock
         self._profile_files = ProfileFiles(settings.profiles)
         self._policy_files = PolicyFiles(settings.profiles, str(settings.enclave))
+        self._lock_known = False
         self._timed: dict[str, str] = {}  # digest of a rule → what is wrong with it, empty for nothing
         self._files: tuple[list[Profile], list[FileProblem], PolicyInForce] | None = None
         self._recorded: Recorded | None = None
@@ -150,6 +154,7 @@ class CatalogStore:
     def _look_now(self) -> Catalog:
         self._looked = time.monotonic()
         profiles, problems = self._profile_files.read()
+        self._remember_lock()
         held, recorded = self._timed_policy(self._policy_files.read()), self._recorded
         if self._database is not None:
             try:
@@ -204,14 +209,31 @@ class CatalogStore:
         """Return the policy of the last snapshot in place of one that cannot be read at all."""
         if not held.policy.unreadable:
             return held
-        query = select(Snapshot.content).where(Snapshot.enclave == str(self._settings.enclave))
-        content = session.scalar(query.order_by(Snapshot.at.desc()).limit(1))
+        content = self._last_content(session)
         if content is None:
             return held
-        rules = tuple(Rule.model_validate(rule) for rule in content["rules"])
-        policy, enclave = Policy(rules, content["owners"]), Enclave.model_validate(content["enclave"])
+        try:
+            rules = tuple(Rule.model_validate(rule) for rule in content["rules"])
+            policy, enclave = Policy(rules, content["owners"]), Enclave.model_validate(content["enclave"])
+        except (ValidationError, KeyError):
+            return held  # another release wrote it
         note = "The rules and the enclave of the last snapshot hold, since their files cannot be read."
-        return PolicyInForce(policy, enclave, held.problems, (*held.notes, note))
+        return PolicyInForce(policy, enclave, held.problems, (*held.notes, note), _lock_of(content))
+
+    def _last_content(self, session: Session) -> dict[str, Any] | None:
+        """Return the last snapshot that a decision in this enclave looked at."""
+        query = select(Snapshot.content).where(Snapshot.enclave == str(self._settings.enclave))
+        return session.scalar(query.order_by(Snapshot.at.desc()).limit(1))
+
+    def _remember_lock(self) -> None:
+        """Know the lock that was in force before this process began: it stays if the file breaks, or goes back."""
+        if self._lock_known or self._database is None:
+            return
+        with contextlib.suppress(HubExtError, SQLAlchemyError), self._database.read() as session:
+            lock = _lock_of(self._last_content(session) or {})
+            if lock is not None:
+                self._policy_files.remember(lock)
+            self._lock_known = True
 
     # What decisions leave behind.
 
@@ -234,6 +256,14 @@ class CatalogStore:
         name = "" if catalog.policy.unreadable else catalog.enclave.metadata.name
         with contextlib.suppress(IntegrityError), session.begin_nested():  # another process was first
             session.add(Snapshot(digest=catalog.digest, content=catalog.content(), enclave=name))
+
+
+def _lock_of(content: Mapping[str, Any]) -> ImagesLock | None:
+    """Return the lock of a snapshot, None where there is none that can be read."""
+    try:
+        return ImagesLock.model_validate(content.get("lock"))
+    except ValidationError:
+        return None
 
 
 def _newer(one: Recorded | None, other: Recorded | None) -> bool:

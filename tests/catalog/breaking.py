@@ -23,12 +23,11 @@ ENCLAVE = Enclave.model_validate(
             "domain": "open",
             "registries": ["registry.low"],
             "largest": {"cpu": 16, "memory": "64Gi"},
-            "images": {"notebooks/standard": "registry.low/notebooks/standard@sha256:" + "a" * 64},
         },
     }
 )
 STANDARD: Profile = CATALOG.versions("standard")[-1]
-IMAGE = ENCLAVE.spec.images["notebooks/standard"]
+IMAGE = "registry.low/notebooks/standard@sha256:" + "a" * 64
 ABOUT = {"user": "ann", "groups": ["analysts"], "purpose": "server", "hour": 12, "weekday": 3}
 
 

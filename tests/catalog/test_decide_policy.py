@@ -246,7 +246,7 @@ def stands_on_its_own(decision: Decision, truth: Facts) -> bool:
     assert decision.profile is not None
     assert decision.spec is not None
     catalog, request = truth.catalog, decision.request
-    image = image_of(decision.spec, catalog.enclave, truth.environments)
+    image = image_of(decision.spec, catalog.images, truth.environments)
     assert image == decision.image
     hour = {"hour": truth.now.hour, "weekday": truth.now.isoweekday()}
     about = {"user": request.user, "groups": truth.groups, "purpose": request.purpose, **hour}

@@ -28,7 +28,7 @@ def changed(*pairs: tuple[str, str]) -> ProfileDiff:
     for old, new in pairs:
         assert old in text
         text = text.replace(old, new)
-    return diff(CATALOG.versions("large-memory")[0], read(text), CATALOG.enclave)
+    return diff(CATALOG.versions("large-memory")[0], read(text), CATALOG)
 
 
 def lines(found: ProfileDiff) -> list[str]:
@@ -98,7 +98,7 @@ def test_what_reaches_further_is_told_for_those_who_approved_the_older() -> None
 
 
 def test_the_first_version_of_a_profile_is_all_new() -> None:
-    found = diff(None, read(), CATALOG.enclave)
+    found = diff(None, read(), CATALOG)
     assert found.access == ("Members of analysts may use it now.",)
     assert all(change.before is None for change in found.changes)
     assert {change.object for change in found.changes} >= {"Pod", "NetworkPolicy", "Job"}
@@ -118,5 +118,5 @@ def test_a_diff_of_any_two_is_empty_only_if_nothing_differs(one: str, other: str
     before = read(TEXT.replace("[8Gi, 12Gi, 16Gi]", one))
     text = TEXT.replace("[8Gi, 12Gi, 16Gi]", other).replace("request: 4Gi", f"request: {request}")
     after = read(text.replace("limit: 4}", f"limit: {cores}}}").replace("default: 4,", f"default: {cores},"))
-    found = diff(before, after, CATALOG.enclave)
+    found = diff(before, after, CATALOG)
     assert found.empty == (before.spec == after.spec)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hub_ext.catalog.cel import BadRule, _variables, compile_rule, scene, variables_of, without_nulls
 from hub_ext.catalog.check import check, check_profile, extremes
 from hub_ext.catalog.loading import Catalog, load
+from hub_ext.catalog.locks import ImagesLock
 from hub_ext.catalog.policy import Enclave, Policy, PolicyRules, merge
 from hub_ext.catalog.reports import junit, sarif
 from hub_ext.kubernetes.render import render
@@ -32,12 +33,11 @@ ENCLAVE = Enclave.model_validate(
             "domain": "open",
             "registries": ["registry.low"],
             "largest": {"cpu": 16, "memory": "64Gi"},
-            "images": {"notebooks/standard": "registry.low/notebooks/standard@sha256:" + "a" * 64},
         },
     }
 )
 STANDARD = CATALOG.versions("standard")[-1]
-IMAGE = ENCLAVE.spec.images["notebooks/standard"]
+IMAGE = "registry.low/notebooks/standard@sha256:" + "a" * 64
 RENDERING = render(STANDARD, STANDARD.spec, ENCLAVE, user="ann", purpose="server", name="", image=IMAGE)
 
 
@@ -204,7 +204,8 @@ def test_extremes_are_every_combination_of_choices_and_bounds() -> None:
 def test_check_names_file_rule_and_choice() -> None:
     largest = ENCLAVE.spec.largest.model_copy(update={"memory": "6Gi"})
     small = ENCLAVE.model_copy(update={"spec": ENCLAVE.spec.model_copy(update={"largest": largest})})
-    [found] = check_profile(STANDARD, POLICY, small)
+    lock = ImagesLock.of("low", 1, {"notebooks/standard": IMAGE})
+    [found] = check_profile(STANDARD, Catalog((), (), POLICY, small, lock=lock))
     assert (found.path, found.rule, found.options) == ("standard/1.yaml", "memory-limit", {"memory": "8Gi", "idle": 15})
     assert str(found).endswith("(with memory=8Gi, idle=15)")
 
@@ -212,8 +213,7 @@ def test_check_names_file_rule_and_choice() -> None:
 def test_everything_that_ships_passes_and_the_reports_can_be_read() -> None:
     assert check(CATALOG) == []
     assert check(Catalog((), ())) == []
-    bare = ENCLAVE.model_copy(update={"spec": ENCLAVE.spec.model_copy(update={"images": {}})})
-    catalog = Catalog(CATALOG.profiles, (), POLICY, bare)
+    catalog = Catalog(CATALOG.profiles, (), POLICY, ENCLAVE)  # no lock says what an image is
     findings = check(catalog)
     assert '"ruleId": "digest-pinned"' in sarif(findings, POLICY, "1.0")
     assert 'failures="4"' in junit(findings, catalog)

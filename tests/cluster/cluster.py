@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from hub_ext.catalog.locks import ImagesLock
 from tests.cluster import certificates, configuration, environment, images, machine, parts, records, registry
 from tests.cluster.addresses import Addresses
 from tests.cluster.builds import COREDNS, NODE_PROGRAMS, PAUSE, STORAGE
@@ -57,9 +58,13 @@ def enclave(notebook: str, storage_class: str | None) -> dict[str, Any]:
             "largest": {"cpu": 16, "memory": "64Gi", "gpu": 0},
             "storage_class": storage_class,
             "system_namespace": "hub-ext",
-            "images": {NOTEBOOK: notebook},
         },
     }
+
+
+def lock(notebook: str) -> ImagesLock:
+    """Return the lock of that enclave's images; nobody has signed it yet."""
+    return ImagesLock.of("cluster", 1, {NOTEBOOK: notebook})
 
 
 class Cluster:

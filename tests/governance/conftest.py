@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from hub_ext import cli
 from hub_ext.db.session import Database
 from hub_ext.governance.store import CatalogStore
 from hub_ext.settings import HubExt
 
+Run = Callable[..., tuple[int, str, str]]
 PROFILE = """\
 apiVersion: hub-ext/v1
 kind: Profile
@@ -77,3 +79,23 @@ def put(folder: Path) -> Callable[..., Path]:
 def store(settings: HubExt, folder: Path, database: Database, clock: Clock) -> CatalogStore:
     """The catalog of one process."""
     return CatalogStore(settings, database, clock=clock)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Run a command; return its exit code and what it printed."""
+    for name in ("HUB_EXT_STATE", "HUB_EXT_URL", "HUB_EXT_TOKEN", "JUPYTERHUB_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["hub-ext", *(str(one) for one in arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run

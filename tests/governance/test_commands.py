@@ -14,33 +14,12 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from hub_ext import cli
 from hub_ext.db.session import Database
 from hub_ext.settings import HubExt, shipped
 from tests.governance.conftest import profile_text
 
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Run a command; return its exit code and what it printed."""
-    for name in ("HUB_EXT_STATE", "HUB_EXT_URL", "HUB_EXT_TOKEN", "JUPYTERHUB_API_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["hub-ext", *(str(one) for one in arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

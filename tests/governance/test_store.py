@@ -16,6 +16,7 @@ from sqlalchemy.exc import DatabaseError
 
 from hub_ext.catalog.decide import Facts, Request, decide
 from hub_ext.catalog.documents import parse
+from hub_ext.catalog.locks import ImagesLock
 from hub_ext.catalog.models import Profile
 from hub_ext.catalog.snapshot import Catalog
 from hub_ext.db.session import Database
@@ -24,6 +25,7 @@ from hub_ext.decisions import DecisionPoint
 from hub_ext.errors import Unavailable
 from hub_ext.governance import state
 from hub_ext.governance.store import CatalogStore
+from hub_ext.kubernetes.yaml_text import to_yaml
 from hub_ext.settings import HubExt, shipped
 from tests.governance.conftest import Clock, profile_text
 
@@ -343,6 +345,47 @@ def test_a_process_that_finds_broken_rules_takes_those_of_the_last_snapshot(
     assert [rule.cel for rule in later.policy.rules] == ["request.cpu < 7.0"]
     assert later.digest == decision.snapshot
     assert any("last snapshot hold" in note for note in later.notes)
+
+
+LOW = {
+    "apiVersion": "hub-ext/v1",
+    "kind": "Enclave",
+    "metadata": {"name": "low", "title": "Low side", "owner": "platform-team"},
+    "spec": {
+        "domain": "open",
+        "registries": ["registry.low"],
+        "largest": {"cpu": 16, "memory": "64Gi"},
+        "signatures": 0,
+    },
+}
+
+
+def locked(serial: int, digit: str) -> str:
+    """Return the text of a lock that says which image the standard one is."""
+    image = f"registry.low/notebooks/standard@sha256:{digit * 64}"
+    lock = ImagesLock.of("low", serial, {"notebooks/standard": image})
+    return to_yaml([lock.model_dump(mode="json", by_alias=True)])
+
+
+@pytest.mark.parametrize("later", ["{", locked(1, "1")], ids=["broken", "older"])
+def test_a_process_that_finds_a_lock_it_cannot_take_goes_on_with_that_of_the_last_snapshot(
+    settings: HubExt, folder: Path, database: Database, put: Put, later: str
+) -> None:
+    shutil.copytree(shipped("profiles") / "standard", folder / "standard")
+    settings.enclave = "low"
+    put(to_yaml([LOW]), "_enclaves/low.yaml")
+    put(locked(2, "2"), "_enclaves/low.images.lock")
+    point = DecisionPoint(database, CatalogStore(settings, database), settings)
+    with database.write() as session:
+        decision, _ = point.decide(session, Request("amy", "run", "standard"), ["analysts"], "x")
+    assert decision.allowed
+    assert decision.image.endswith("2" * 64)
+    put(later, "_enclaves/low.images.lock")
+    found = CatalogStore(settings, database).current()
+    assert found.images == {"notebooks/standard": decision.image}
+    assert [problem.path for problem in found.problems] == ["_enclaves/low.images.lock"]
+    put(locked(3, "3"), "_enclaves/low.images.lock")
+    assert CatalogStore(settings, database).current().images["notebooks/standard"].endswith("3" * 64)
 
 
 # --- what decisions leave behind -------------------------------------------------------------------------------------

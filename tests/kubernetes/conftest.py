@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.cluster import Cluster
+from hub_ext.catalog.keys import make_pair, signer
+from tests.cluster.cluster import Cluster, lock
 from tests.cluster.cluster import enclave as enclave_file
 from tests.cluster.environment import read
 from tests.cluster.kubectl import Kubectl
@@ -56,16 +57,19 @@ class UsedCluster:
         return found
 
     def catalog(self, folder: Path, **changes: Any) -> Path:
-        """Make a folder of profiles: those that ship, and an enclave `cluster` that names this cluster's image.
+        """Make a folder of profiles: those that ship, an enclave `cluster`, and a signed lock of its image.
 
         Args:
             folder: Where; it must not exist.
             changes: What the enclave's spec has otherwise.
         """
         shutil.copytree(PROJECT / "profiles", folder)
+        private, public = make_pair(None)
         content = enclave_file(self.image, self.storage_class)
-        content["spec"] |= changes
+        content["spec"] |= {"signers": {"tests": public}} | changes
         (folder / "_enclaves" / "cluster.yaml").write_text(json.dumps(content))
+        signed = lock(self.image).signed("tests", signer(private, None))
+        (folder / "_enclaves" / "cluster.images.lock").write_text(signed.model_dump_json(by_alias=True))
         return folder
 
 

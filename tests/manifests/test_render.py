@@ -19,11 +19,10 @@ ENCLAVE = Enclave.model_validate(
             "registries": ["registry.low"],
             "largest": {"cpu": 16, "memory": "64Gi"},
             "storage_class": "fast",
-            "images": {"notebooks/standard": "registry.low/notebooks/standard@sha256:" + "a" * 64},
         },
     }
 )
-IMAGE = ENCLAVE.spec.images["notebooks/standard"]
+IMAGE = "registry.low/notebooks/standard@sha256:" + "a" * 64
 STANDARD = load(shipped("profiles")).versions("standard")[-1]
 
 
@@ -33,7 +32,7 @@ def test_a_server_makes_its_namespace_first_and_its_pod_last() -> None:
     assert kinds == [
         "Namespace", "NetworkPolicy", "ResourceQuota", "LimitRange", "PersistentVolumeClaim", "NetworkPolicy", "Pod",
     ]  # fmt: skip
-    assert made.pod["spec"]["containers"][0]["image"] == ENCLAVE.spec.images["notebooks/standard"]
+    assert made.pod["spec"]["containers"][0]["image"] == IMAGE
     assert made.home is not None
     assert made.home["spec"]["storageClassName"] == "fast"
 

@@ -1,0 +1,261 @@
+"""`hub-ext images …`: what the names of images mean in an enclave, who signed that, and whether it verifies."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from pydantic import ValidationError
+from rich.table import Column, Table
+from rich.text import Text
+
+from hub_ext.cli_profiles import enclave_option, folder_option, json_option, out, show_json
+from hub_ext.errors import Conflict, InvalidInput, NotFound, Problem
+
+if TYPE_CHECKING:
+    from hub_ext.catalog.lock_file import LockInForce
+    from hub_ext.catalog.locks import ImagesLock
+    from hub_ext.catalog.policy import Enclave
+
+_PASSWORD = "HUB_EXT_KEY_PASSWORD"  # noqa: S105  # the name of a variable
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+@click.group()
+def images() -> None:
+    """What the names of images mean in an enclave: its images.lock."""
+
+
+def _key_option(function: _Function) -> _Function:
+    return click.option(
+        "--key",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help=f"Private key to sign with (PEM); what opens it is {_PASSWORD}, else it is asked for.",
+    )(function)
+
+
+class _Lock:
+    """The lock of an enclave as a file to work on.
+
+    Args:
+        folder: The profiles folder; None for the one in force.
+        enclave: Name of the enclave; None for the one in force.
+
+    Raises:
+        InvalidInput: If the enclave cannot be read, or has no images.
+    """
+
+    def __init__(self, folder: Path | None, enclave: str | None) -> None:
+        from hub_ext.catalog.loading import PolicyFiles
+        from hub_ext.cli_desk import local_settings
+
+        settings = local_settings(None)
+        self.folder = folder or settings.profiles
+        held = PolicyFiles(self.folder, enclave or str(settings.enclave)).read()
+        self.enclave: Enclave = held.enclave
+        name = held.enclave.metadata.name
+        if held.enclave.metadata.name == "none":
+            raise InvalidInput.of("enclave", "; ".join(str(problem) for problem in held.problems) or "is not there")
+        if held.enclave.spec.local:
+            raise InvalidInput.of("enclave", f"{name} runs processes of this machine, which have no images")
+        self.path = self.folder / "_enclaves" / f"{name}.images.lock"
+
+    def read(self) -> ImagesLock | None:
+        """Return what the file says, whoever signed it; None where there is none.
+
+        Raises:
+            InvalidInput: If it cannot be read; `problems` name the lines.
+        """
+        from hub_ext.catalog.documents import read
+        from hub_ext.catalog.locks import ImagesLock
+
+        if not self.path.exists():
+            return None
+        found = read(self.path, self.path.name, ImagesLock)
+        if isinstance(found, ImagesLock):
+            return found
+        problems = [Problem("", problem.message, problem.line) for problem in found]
+        raise InvalidInput(f"{self.path.name} cannot be read: {found[0]}", problems=problems)
+
+    def in_force(self) -> LockInForce:
+        """Return what a platform would make of the file."""
+        from hub_ext.catalog.lock_file import LockFile
+
+        return LockFile(self.folder, self.enclave.metadata.name).read(self.enclave)
+
+    def write(self, lock: ImagesLock) -> None:
+        """Put a lock in place of the file, at once and whole."""
+        from hub_ext.kubernetes.yaml_text import to_yaml
+
+        content = lock.model_dump(mode="json", by_alias=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, made = tempfile.mkstemp(dir=self.path.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(to_yaml([content]))
+        Path(made).chmod(0o644)
+        Path(made).replace(self.path)
+
+    def signed(self, lock: ImagesLock, key: Path) -> ImagesLock:
+        """Return a lock with one more signature.
+
+        Raises:
+            InvalidInput: If the key cannot be read, or is none of the enclave's signers.
+        """
+        from hub_ext.catalog.keys import BadKey, signer
+
+        try:
+            by = signer(key.read_bytes(), _password(key))
+        except BadKey as error:
+            raise InvalidInput.of("key", str(error)) from None
+        for known in self.enclave.spec.lock_keys():
+            if known.fingerprint == by.public_key.keyid:
+                return lock.signed(known.name, by)
+        raise InvalidInput.of("key", f"is none of the signers that {self.enclave.metadata.name} names")
+
+
+def _password(key: Path) -> bytes | None:
+    """Return what opens a key, None for one that is open."""
+    if b"ENCRYPTED" not in key.read_bytes():
+        return None
+    given = os.environ.get(_PASSWORD)
+    return (given if given is not None else click.prompt("Password of the key", hide_input=True)).encode()
+
+
+def _told(lock: _Lock) -> None:
+    """Print how the lock stands now."""
+    found = lock.in_force()
+    for problem in found.problems:
+        out.print(Text(str(problem), style="yellow"))
+    for note in found.notes if not found.problems else ():
+        out.print(Text(note))
+
+
+@images.command(name="lock")
+@click.argument("name")
+@click.argument("reference", required=False)
+@click.option("--remove", is_flag=True, help="Take the name out.")
+@_key_option
+@folder_option
+@enclave_option
+def lock_(
+    name: str, reference: str | None, remove: bool, key: Path | None, folder: Path | None, enclave: str | None
+) -> None:
+    """Let NAME mean REFERENCE (registry/name@sha256:…) in an enclave's images.lock, and sign it.
+
+    The lock gets the next serial, and loses the signatures of what it said before.
+    """
+    if remove == (reference is not None):
+        raise click.UsageError("Give a REFERENCE, or --remove.")
+    lock = _Lock(folder, enclave)
+    after = _changed(lock, name, reference)
+    after = after if key is None else lock.signed(after, key)
+    lock.write(after)
+    out.print(Text(f"{lock.path.name} has the serial {after.metadata.serial}."))
+    _told(lock)
+
+
+def _changed(lock: _Lock, name: str, reference: str | None) -> ImagesLock:
+    """Return the lock with another meaning of a name; None takes the name out.
+
+    Raises:
+        NotFound: If it is to be taken out and is not there.
+        InvalidInput: If one of them is none.
+    """
+    from hub_ext.catalog.locks import ImagesLock
+
+    before = lock.read()
+    known = dict(before.images) if before is not None else {}
+    if reference is None and name not in known:
+        raise NotFound(f"{lock.path.name} has no image {name}.")
+    known |= {name: reference} if reference is not None else {}
+    wanted = {one: known[one] for one in sorted(known) if one != name or reference is not None}
+    try:
+        if before is not None:
+            return before.with_images(wanted)
+        return ImagesLock.of(lock.enclave.metadata.name, 1, wanted)
+    except ValidationError as error:
+        if "[key]" in error.errors()[0]["loc"]:
+            raise InvalidInput.of("name", "must be words of a-z and 0-9 with . _ / or - between") from None
+        raise InvalidInput.of("reference", "must be registry/name@sha256:…, all of it") from None
+
+
+@images.command()
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+    help=f"Private key (PEM); what opens it is {_PASSWORD}, else it is asked for.",
+)
+@folder_option
+@enclave_option
+def sign(key: Path, folder: Path | None, enclave: str | None) -> None:
+    """Sign an enclave's images.lock as it is, beside those who signed it before."""
+    lock = _Lock(folder, enclave)
+    found = lock.read()
+    if found is None or not found.images:
+        raise Conflict(f"{lock.path.name} has no images yet: there is nothing to sign.")
+    lock.write(lock.signed(found, key))
+    out.print(Text(f"{lock.path.name} is signed."))
+    _told(lock)
+
+
+@images.command(name="list")
+@folder_option
+@enclave_option
+@json_option
+def list_(folder: Path | None, enclave: str | None, as_json: bool) -> None:
+    """List what the names of images mean, and who signed that. The exit code is 1 if the lock is not taken as it is."""
+    from hub_ext.catalog.locks import ImagesLock, check_signatures
+
+    lock = _Lock(folder, enclave)
+    found, held = lock.read() or ImagesLock.of(lock.enclave.metadata.name, 1, {}), lock.in_force()
+    by = check_signatures(found, lock.enclave.spec.lock_keys()).by
+    if as_json:
+        show_json(
+            {
+                "enclave": lock.enclave.metadata.name,
+                "serial": found.metadata.serial,
+                "signed_by": list(by),
+                "signatures_needed": lock.enclave.spec.signatures,
+                "images": found.images,
+                "problems": [str(problem) for problem in held.problems],
+                "notes": list(held.notes),
+            }
+        )
+    else:
+        table = Table("name", Column("image", overflow="fold"), box=None)
+        for name, reference in found.images.items():
+            table.add_row(Text(name), Text(reference))
+        out.print(table if found.images else "No name means an image yet.")
+        signed = f"signed by {' and '.join(by)}" if by else "not signed"
+        out.print(Text(f"Serial {found.metadata.serial}, {signed}; {lock.enclave.spec.signatures} must sign."))
+        _told(lock)
+    raise SystemExit(1 if held.problems else 0)
+
+
+@images.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def key(file: Path) -> None:
+    """Make a key to sign locks with: the private one into FILE, the public one printed, for the enclave's `signers`.
+
+    What locks it is HUB_EXT_KEY_PASSWORD, else it is asked for; an empty one leaves it open.
+    """
+    from hub_ext.catalog.keys import make_pair
+
+    given = os.environ.get(_PASSWORD)
+    if given is None:
+        given = click.prompt("Password", hide_input=True, confirmation_prompt=True, default="", show_default=False)
+    private, public = make_pair(given.encode() or None)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise Conflict(f"{file} is there already.", hint="Name another file: a key is never overwritten.") from None
+    except OSError as error:
+        raise InvalidInput.of("file", f"cannot be written: {error.strerror}") from None
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(private)
+    click.echo(public, nl=False)
