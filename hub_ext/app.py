@@ -9,6 +9,7 @@ Call it last: it looks at what stands in the configuration, and refuses what wou
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import os
 import secrets
@@ -16,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from traitlets.config import Config, ConfigurableError
 
@@ -25,6 +27,7 @@ from hub_ext.embedded import supervisor
 from hub_ext.embedded.processes import free_port
 from hub_ext.people import ROLE_GROUPS
 from hub_ext.settings import HubExt
+from hub_ext.spawner import ended
 from hub_ext.spawner.guard import ACT_IN_ROLES, SPAWNERS, Refused, refuse_what_changes_servers, value_of
 
 _Container = TypeVar("_Container", list[Any], dict[str, Any], set[str])
@@ -165,12 +168,22 @@ def _services(c: Config, settings: HubExt, service: str, suffix: str) -> None:
 
 def _managed(settings: HubExt, told: dict[str, str]) -> dict[str, Any]:
     return {
-        "url": f"http://127.0.0.1:{_port(settings.state)}",
+        "url": _listening(settings) or f"http://127.0.0.1:{_port(settings.state)}",
         # Without `site`: the supervisor needs the standard library alone, and every megabyte counts.
         "command": [sys.executable, "-S", str(supervisor.__file__)],
         "environment": settings.to_environment() | told,
         "timeout": 60,
     }
+
+
+def _listening(settings: HubExt) -> str:
+    """Return where the service is to listen so that pods reach it; empty where that is somebody else's matter."""
+    url = urlsplit(settings.pods_service_url if settings.runtime == "kubernetes" else "")
+    try:
+        ipaddress.ip_address(url.hostname or "")
+    except ValueError:
+        return ""
+    return f"http://{url.netloc}"
 
 
 def _external() -> dict[str, Any]:
@@ -230,6 +243,7 @@ def _pages(c: Config, settings: HubExt) -> None:
         "hub_ext_banner_color": settings.banner_color,
         "hub_ext_embedded": settings.embedded,
         "hub_ext_service": settings.service_name,
+        "hub_ext_why_ended": ended.why,
     }
     _set(c, "template_vars", _given(c, "template_vars", {}) | ours)
 

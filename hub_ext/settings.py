@@ -67,12 +67,13 @@ class HubExt(Configurable):
     ).tag(config=True)
     pods_hub_url = Unicode(
         "",
-        help="Address that pods reach the Hub by, such as http://hub.hub-ext:8081; empty: the Hub's own.",
+        help="Address that pods reach the Hub by, such as http://hub.hub-ext:8081; empty: the Hub's own. `hub-ext up` "
+        "makes the Hub listen there.",
     ).tag(config=True)
     pods_service_url = Unicode(
         "",
         help="Address that pods reach the sharing service by, such as http://service.hub-ext:8880; "
-        "empty: the one that the Hub knows.",
+        "empty: the one that the Hub knows. A service that the Hub runs listens there, where it is an IP address.",
     ).tag(config=True)
     service_name = Unicode("workflows", help="Name of the sharing service at the Hub.").tag(config=True)
     runs_at_once = Integer(

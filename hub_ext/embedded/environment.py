@@ -15,6 +15,7 @@ class HubEnvironment:
 
     Attributes:
         port: The public port.
+        hub_ip: The address that the Hub listens on: this machine's own, or one that pods reach.
         hub_port: The Hub's own.
         proxy_port: The proxy's, for its API.
         proxy_password: Opens the proxy's API.
@@ -23,6 +24,7 @@ class HubEnvironment:
     """
 
     port: int
+    hub_ip: str
     hub_port: int
     proxy_port: int
     proxy_password: str

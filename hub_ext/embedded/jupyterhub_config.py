@@ -19,11 +19,11 @@ state = settings.state
 
 for name in settings.trait_names(config=True):
     c.HubExt[name] = getattr(settings, name)
-c.HubExt.embedded = True
+c.HubExt.embedded = settings.runtime == "local"  # pods do not run as whoever typed the command
 
 c.EmbeddedHub.cookie_suffix = here.cookie_suffix
 c.JupyterHub.bind_url = f"http://127.0.0.1:{here.port}"
-c.JupyterHub.hub_ip = "127.0.0.1"
+c.JupyterHub.hub_ip = here.hub_ip
 c.JupyterHub.hub_port = here.hub_port
 c.JupyterHub.db_url = f"sqlite:///{state / 'jupyterhub.sqlite'}"
 c.JupyterHub.cookie_secret_file = str(state / "keys" / "jupyterhub-cookie-secret")

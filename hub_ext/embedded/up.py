@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import ipaddress
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -62,6 +64,28 @@ def main(settings: HubExt, port: int, password: str | None) -> int:
         if error.errno not in FULL:
             raise
         return _refuse(unusable(error, settings.state))
+
+
+def reached_by_pods(settings: HubExt) -> tuple[str, int] | None:
+    """Return address and port for the Hub to listen on so that pods reach it; None where servers are processes here.
+
+    Args:
+        settings: All settings.
+
+    Raises:
+        InvalidInput: If they do not say an address of this machine with its port.
+    """
+    if settings.runtime == "local":
+        return None
+    try:
+        url = urlsplit(settings.pods_hub_url)
+        host, port = str(ipaddress.ip_address(url.hostname or "")), url.port
+    except ValueError:
+        host, port = "", None
+    if not host or not port:
+        message = "must be the address of this machine that pods reach, and a port, such as http://10.0.0.1:8081"
+        raise InvalidInput.of("HUB_EXT_PODS_HUB_URL", message)
+    return host, port
 
 
 def _refuse(error: HubExtError) -> int:
@@ -153,9 +177,11 @@ class Platform:
     def _prepare(self) -> str | None:
         hashed, made = self.state.password(self.given_password)
         ports = self.state.ports(("hub", "proxy"))
+        hub_ip, hub_port = reached_by_pods(self.settings) or ("127.0.0.1", ports["hub"])
         told = HubEnvironment(
             port=self.port,
-            hub_port=ports["hub"],
+            hub_ip=hub_ip,
+            hub_port=hub_port,
             proxy_port=ports["proxy"],
             proxy_password=self.state.secret("proxy-password"),
             password_hash=hashed,
@@ -226,7 +252,10 @@ class Platform:
         if made:
             say(f"  Password      {made}    (shown this once; HUB_EXT_PASSWORD sets another)")
         say("  Sign in as admin for all roles, or under any other name as an analyst.")
-        say(f"  Everybody's code runs as {getpass.getuser()} on this machine; nobody else can connect.")
+        if self.settings.runtime == "local":
+            say(f"  Everybody's code runs as {getpass.getuser()} on this machine; nobody else can connect.")
+        else:
+            say("  Everybody's code runs in pods, each person's in a namespace of its own.")
         say("  Ctrl-C stops everything.\n")
 
     # While it runs.

@@ -74,6 +74,17 @@ async def _make_once(cluster: Cluster, wanted: Manifest, within: float, *, look_
     return there
 
 
+async def _make_new(cluster: Cluster, wanted: Manifest, within: float) -> Manifest:
+    """Make an object whose name only this start has: one that is there comes from an earlier try of this call.
+
+    Secrets are made so: whoever may change them may read them, which we may not.
+    """
+    try:
+        return await cluster.create(wanted, within=within)
+    except AlreadyThere:
+        return wanted
+
+
 async def ensure_namespace(cluster: Cluster, wanted: Manifest, *, within: float = WITHIN) -> None:
     """Make a person's namespace, or see that the one that is there is hers and has its labels.
 
@@ -101,7 +112,7 @@ async def ensure(
     Args:
         cluster: Where.
         rendering: What the start makes.
-        also: More of its objects, such as its secret.
+        also: More objects that only this start has, such as its secret.
         within: Seconds for each call.
 
     Raises:
@@ -111,7 +122,8 @@ async def ensure(
         NoAnswer: If it does not answer.
     """
     await ensure_namespace(cluster, rendering.namespace, within=within)
-    making = [cluster.apply(one, within=within) for one in (*rendering.around, rendering.network, *also)]
+    making = [cluster.apply(one, within=within) for one in (*rendering.around, rendering.network)]
+    making += [_make_new(cluster, one, within) for one in also]
     if rendering.home is not None:
         making.append(_make_once(cluster, rendering.home, within, look_first=True))
     done = await asyncio.gather(*making, return_exceptions=True)

@@ -230,6 +230,25 @@ def home_claim(name: str, namespace: str, marks: Mapping[str, str], size: str, s
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
 
 
+def secret(name: str, namespace: str, marks: Mapping[str, str], entries: Mapping[str, str]) -> Manifest:
+    """Return a secret that nobody can change afterwards.
+
+    Args:
+        name: Its name.
+        namespace: Where it lives.
+        marks: Its labels.
+        entries: Names and texts.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace, "labels": dict(marks)},
+        "type": "Opaque",
+        "immutable": True,
+        "stringData": dict(entries),
+    }
+
+
 def default_deny(namespace: str) -> Manifest:
     """Return the NetworkPolicy that cuts every pod of a namespace off; others then open what is needed."""
     spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}

@@ -14,7 +14,7 @@ from hub_ext.kubernetes import objects
 from hub_ext.kubernetes.objects import Manifest
 from hub_ext.sharing.names import safe_slug
 
-SERVER_COMMAND = ("jupyterhub-singleuser",)
+SERVER_COMMAND = ("tini", "-g", "--", "jupyterhub-singleuser")  # tini ends what a person leaves behind
 RUN_COMMAND = ("python", "-m", "hub_ext_executor")
 
 

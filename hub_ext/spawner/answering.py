@@ -8,6 +8,7 @@ import re
 import socket
 from pathlib import Path
 
+_HERE = "127.0.0.1"
 _TAIL = 16 * 1024
 _SECRET = re.compile(r"[0-9a-fA-F]{32,}")
 # The best first, and whether the last or the first such line tells more: an exception, a message of high severity,
@@ -30,27 +31,28 @@ def somebody_listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != errno.ECONNREFUSED
 
 
-async def answers(port: int, path: str, within: float = 5.0) -> bool:
-    """Return whether a server on this machine answers a request with 200.
+async def answers(port: int, path: str, within: float = 5.0, *, host: str = _HERE) -> bool:
+    """Return whether a server answers a request with 200.
 
     Args:
         port: Its port.
         path: What to ask for.
         within: How long one answer may take, in seconds.
+        host: Its address; by default this machine.
     """
-    if not somebody_listens(port):
+    if host == _HERE and not somebody_listens(port):
         return False
     try:
         async with asyncio.timeout(within):  # `wait_for` would lose a cancellation that comes with the refusal
-            return await _ask(port, path)
-    except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            return await _ask(host, port, path)
+    except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
         return False
 
 
-async def _ask(port: int, path: str) -> bool:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def _ask(host: str, port: int, path: str) -> bool:
+    reader, writer = await asyncio.open_connection(host, port)
     try:
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n".encode())
         await writer.drain()
         status = await reader.readline()
         return b" 200 " in status
@@ -72,9 +74,20 @@ def last_words(log: Path, secrets: tuple[str, ...] = (), *, since: int | None = 
             text = stream.read().decode("utf-8", "replace")
     except OSError:
         return ""
+    return telling_line(text, secrets, only_errors=since is not None)
+
+
+def telling_line(text: str, secrets: tuple[str, ...] = (), *, only_errors: bool = False) -> str:
+    """Return the line of an output that tells best why a process ended, without secrets.
+
+    Args:
+        text: The end of what it wrote.
+        secrets: What must not be shown.
+        only_errors: Return nothing where no line tells of an error, in place of the last line.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     found = ([line for line in lines if pattern.search(line)][which:][:1] for pattern, which in _TELLING)
-    telling = next(filter(None, found), lines[-1:] if since is None else [])
+    telling = next(filter(None, found), [] if only_errors else lines[-1:])
     line = (telling or [""])[0][:300]
     for secret in filter(None, secrets):
         line = line.replace(secret, "•••")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from jupyterhub import orm
 from jupyterhub.spawner import Spawner, SpawnException
 from tornado.ioloop import PeriodicCallback
 from traitlets import Unicode
@@ -15,15 +16,15 @@ from hub_ext.catalog.decide import Decision
 from hub_ext.catalog.models import Profile, Spec
 from hub_ext.db.types import new_id
 from hub_ext.errors import Denied, HubExtError, InvalidInput, Problem, Unavailable
+from hub_ext.kubernetes.render import Rendering
 from hub_ext.settings import HubExt
-from hub_ext.spawner import form
+from hub_ext.spawner import ended, form
 from hub_ext.spawner.guard import Refused, refuse_what_changes_servers
 from hub_ext.spawner.ledger import Asked, Ledger, Outcome
 from hub_ext.spawner.progress import Progress, usually
 
 _T = TypeVar("_T")
 _THREADS = ThreadPoolExecutor(4, thread_name_prefix="decide")
-_SETTLE_EVERY = 60.0  # seconds
 _FIRST_GUESS = 4.0  # seconds that a boot takes where none was seen yet
 _NO_LINKS = "A link cannot start a server: choose below and press Start."
 
@@ -34,12 +35,14 @@ class StartFailed(Exception):
     Args:
         why: What happened, in words for the person who waits.
         advice: What to try, and whom to ask.
+        status: HTTP status of it: 409 where something of hers is in the way.
     """
 
-    def __init__(self, why: str, advice: str) -> None:
+    def __init__(self, why: str, advice: str, status: int = 500) -> None:
         super().__init__(why)
         self.why = why
         self.advice = advice
+        self.status = status
 
 
 def refusal(message: str, *, status: int, reason: str, problems: list[Problem] | None = None) -> SpawnException:
@@ -63,6 +66,9 @@ class DecidedSpawner(Spawner):
     ended_by = ""  # who asked for the end; set by the request's handler
     start_id = ""  # the start that this server stands for
     spec: Spec | None = None
+    rendering: Rendering | None = None  # the objects that were judged
+    token_id: int | None = None  # number of the server's own token: after a restart the Hub knows no more of it
+    settle_every = 60.0  # seconds between two looks for starts that nobody stands behind
 
     # Of JupyterHub's class, which has no types.
     oauth_client_id: str
@@ -140,18 +146,19 @@ class DecidedSpawner(Spawner):
         """
         self._refuse_changed_settings()
         self.ended_by, self.start_id = "", new_id("s")
+        ended.remember(self.user.name, self.name, "")
         try:
             decision = await self._decide()
             assert decision.profile is not None  # noqa: S101  # an allowed decision has both
             assert decision.spec is not None  # noqa: S101
-            self.spec = decision.spec
+            self.spec, self.rendering = decision.spec, decision.rendering
             address = await self.launch(decision.profile, decision.spec)
         except asyncio.CancelledError:
             await self._cancelled()
             raise
         except StartFailed as error:
             await self._failed_with(error.why)
-            raise refusal(f"{error.why} {error.advice}", status=500, reason="failed") from None
+            raise refusal(f"{error.why} {error.advice}".strip(), status=error.status, reason="failed") from None
         except SpawnException:
             self.start_id = ""
             raise
@@ -250,15 +257,49 @@ class DecidedSpawner(Spawner):
         if outcome.start_id and outcome.start_id == self.start_id:
             self.start_id = ""
             self.write_down(outcome)
+            if outcome.outcome == "stopped" and not outcome.actor:
+                ended.remember(self.user.name, self.name, outcome.reason)
+
+    # The server's own token.
+
+    def remember_token(self) -> None:
+        """Keep the number of the server's token, to take it back."""
+        token = orm.APIToken.find(self.user.db, self.api_token)
+        self.token_id = token.id if token is not None else None
+
+    def revoke_token(self) -> None:
+        """Take the server's token back also where an earlier Hub made it (this one knows only its number)."""
+        if self.token_id is None:
+            return
+        token = self.user.db.get(orm.APIToken, self.token_id)
+        if token is not None and token.user is self.user.orm_user:
+            self.user.db.delete(token)
+            self.user.db.commit()
+        self.token_id = None
+
+    # Starts that nobody stands behind.
+
+    async def put_away(self, alive: Collection[str]) -> None:
+        """End what is left of starts that nobody stands behind; called now and then.
+
+        Args:
+            alive: Identifiers of all starts that a server or a pending start stands behind now.
+        """
+
+    def _alive(self) -> set[str]:
+        """Return the starts that this Hub knows, or that an earlier one saved and this one has not looked at yet."""
+        users = self.user.settings.get("users", {})
+        known = {one.start_id for user in users.values() for one in user.spawners.values() if one.start_id}
+        saved = self.user.db.query(orm.Spawner).filter(orm.Spawner.server_id.is_not(None))
+        return known | {str(one.state["start"]) for one in saved if one.state and one.state.get("start")}
 
     def _settle_from_now_on(self) -> None:
-        users = self.user.settings.get("users", {})
-
         async def settle() -> None:
-            alive = {one.start_id for user in users.values() for one in user.spawners.values() if one.start_id}
+            alive = self._alive()
             await asyncio.get_running_loop().run_in_executor(_THREADS, self.ledger.settle, alive)
+            await self.put_away(alive)
 
-        DecidedSpawner._settling = PeriodicCallback(settle, _SETTLE_EVERY * 1000)
+        DecidedSpawner._settling = PeriodicCallback(settle, self.settle_every * 1000)
         DecidedSpawner._settling.start()
 
 

@@ -20,6 +20,7 @@ from hub_ext.catalog.models import Option, Profile, Spec
 from hub_ext.catalog.options import Misfit, Remembered, allowed_words, apply, choose_all, remembered, shown
 from hub_ext.catalog.quantities import human_size, parse_size
 from hub_ext.errors import InvalidInput, Problem
+from hub_ext.spawner import ended
 
 _LONGEST = 200
 
@@ -341,4 +342,5 @@ def render(spawner: Any) -> str:
     attempt = _attempt.get() or Attempt()
     general = [one.message for one in attempt.problems if not one.field.startswith("options.")]
     template = _environment().get_template("cards.html")
-    return template.render(cards=cards(spawner), general=general, lost=lost(spawner))
+    why = ended.why(spawner.user.name, spawner.name)
+    return template.render(cards=cards(spawner), general=general, lost=lost(spawner), ended=why)

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jupyterhub import orm
 from jupyterhub.slugs import safe_slug
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 from jupyterhub.utils import url_path_join
@@ -39,7 +38,6 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
     server: Any
     recorded: Recorded | None = None
     lasts = 0.0  # seconds of its process's life after which the server is ended; 0 for no limit
-    token_id: int | None = None
     adopted = False
     _starting = False
     _routing: asyncio.Task[None] | None = None
@@ -114,8 +112,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
             "HUB_EXT_URL": str(getattr(proxy, "public_url", "")).rstrip("/"),
             _MARK: self.start_id,
         }
-        token = orm.APIToken.find(self.user.db, self.api_token)
-        self.token_id = token.id if token is not None else None
+        self.remember_token()
 
     def _execute(self, command: list[str]) -> None:
         home = Path(self.home_dir)
@@ -252,18 +249,8 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
     def _gone(self, reason: str) -> None:
         if not self._starting:
             self.finish(Outcome(self.start_id, "stopped", reason, self.ended_by))
-            self._revoke()
+            self.revoke_token()
             self.clear_state()
-
-    def _revoke(self) -> None:
-        """Take the server's token back also where an earlier Hub made it (this one knows only its number)."""
-        if self.token_id is None:
-            return
-        token = self.user.db.get(orm.APIToken, self.token_id)
-        if token is not None and token.user is self.user.orm_user:
-            self.user.db.delete(token)
-            self.user.db.commit()
-        self.token_id = None
 
     async def stop(self, now: bool = False) -> None:
         """End the server and all its processes.

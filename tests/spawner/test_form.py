@@ -17,7 +17,7 @@ from hub_ext.catalog.snapshot import Standing
 from hub_ext.db.types import now
 from hub_ext.errors import InvalidInput, Problem
 from hub_ext.settings import HubExt, shipped
-from hub_ext.spawner import form
+from hub_ext.spawner import ended, form
 from hub_ext.spawner.form import Attempt, card, cards, control, lost, minutes, parse, sizes
 
 CATALOG = load(shipped("profiles"))
@@ -235,7 +235,8 @@ class _Server:
                 return Facts(now(), frozenset(groups), catalog)
 
         self.ledger = type("Ledger", (), {"decisions": Decisions(), "settings": settings})()
-        self.user = type("User", (), {"groups": [_Group("analysts")]})()
+        self.user = type("User", (), {"name": "ana", "groups": [_Group("analysts")]})()
+        self.name = ""
         self.orm_spawner = type("Orm", (), {"user_options": options})()
 
 
@@ -245,6 +246,13 @@ def test_the_form_shows_every_profile_and_greys_what_one_may_not_use() -> None:
     assert html.count('name="profile"') == 3
     assert "modellers" in html
     assert "Ask modelling-team for access." in html
+
+
+def test_the_form_says_why_the_last_server_is_no_more() -> None:
+    ended.remember("ana", "", "It ran out of memory (its limit is 1 GB).")
+    assert "Your last server is no more. It ran out of memory" in form.render(_Server(CATALOG))
+    ended.remember("ana", "", "")
+    assert "no more" not in form.render(_Server(CATALOG))
 
 
 def test_a_badge_says_why_a_version_may_be_started() -> None:
