@@ -77,7 +77,7 @@ def pss(process: psutil.Process) -> int:
     return 0
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], seconds: float = 90) -> None:
+def wait(url: str, process: subprocess.Popen[bytes], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -92,7 +92,7 @@ def _wait(url: str, process: subprocess.Popen[bytes], seconds: float = 90) -> No
 
 
 @contextlib.contextmanager
-def _running(command: list[str], folder: Path, environ: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str], folder: Path, environ: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     log = (folder / "output.log").open("wb")
     process = subprocess.Popen(command, cwd=folder, env=environ, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -107,7 +107,7 @@ def _running(command: list[str], folder: Path, environ: dict[str, str]) -> Itera
         log.close()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HUB_EXT", "JUPYTER"))}
     return {**kept, "PATH": f"{BIN}:{kept.get('PATH', '')}"}
 
@@ -117,10 +117,10 @@ def hub_ext(folder: Path, **settings: str) -> Iterator[Platform]:
     """Run our platform on a state folder."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
-    environ = _environment() | {"HUB_EXT_PORT": str(port), "HUB_EXT_STATE": str(folder), "HUB_EXT_PASSWORD": PASSWORD}
-    with _running([str(BIN / "hub-ext"), "up"], folder, environ | settings) as process:
+    environ = environment() | {"HUB_EXT_PORT": str(port), "HUB_EXT_STATE": str(folder), "HUB_EXT_PASSWORD": PASSWORD}
+    with running([str(BIN / "hub-ext"), "up"], folder, environ | settings) as process:
         url = f"http://127.0.0.1:{port}"
-        _wait(f"{url}/services/workflows/api/v1/health", process)
+        wait(f"{url}/services/workflows/api/v1/health", process)
         yield Platform(url, process, folder, token(url, "admin"))
 
 
@@ -133,9 +133,9 @@ def stock(folder: Path) -> Iterator[Platform]:
     text = STOCK.format(folder=folder, port=port, hub_port=free_port(), api_port=free_port(), token=admin)
     (folder / "config.py").write_text(text)
     command = [str(BIN / "jupyterhub"), "-f", str(folder / "config.py")]
-    with _running(command, folder, _environment()) as process:
+    with running(command, folder, environment()) as process:
         url = f"http://127.0.0.1:{port}"
-        _wait(f"{url}/hub/api/", process)
+        wait(f"{url}/hub/api/", process)
         yield Platform(url, process, folder, admin)
 
 

@@ -6,6 +6,7 @@ profile; the fields of a card carry the profile's name, so that only those of th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from hub_ext.errors import InvalidInput, Problem
 from hub_ext.spawner import ended
 
 _LONGEST = 200
+_NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,19})?([eE][+-]?[0-9]{1,3})?")  # what a browser sends for one
 
 
 @dataclass
@@ -96,10 +98,9 @@ def _value(values: list[str], option: Option | None) -> Any:
         return text[: _LONGEST + 1]
     if option.type == "boolean":
         return {"true": True, "false": False}.get(text, text[:_LONGEST])
-    try:
-        return int(text) if option.type == "integer" and len(text) < 20 else float(text)
-    except ValueError:
+    if not _NUMBER.fullmatch(text):  # Python would take more for a number: other digits, spaces, underscores
         return text[:_LONGEST]
+    return int(text) if option.type == "integer" and text.lstrip("-").isdigit() else float(text)
 
 
 # What is shown.

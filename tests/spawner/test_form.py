@@ -72,7 +72,8 @@ def test_values_get_the_type_of_their_option(kinds: Catalog) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "many", "1e400", "NaN", "0x1f", "1_0", "9" * 50, "15.5", "−20", "15; rm -rf /", "true"]
+    "text",
+    ["", "many", "1e400", "NaN", "0x1f", "6_0", "６０", "60\n", " 60", "9" * 50, "15.5", "−20", "15; rm -rf /", "true"],
 )
 def test_a_text_that_is_no_whole_number_is_left_for_the_decision_to_refuse(text: str) -> None:
     start = parse({"profile": ["standard"], "option:standard:idle": [text]}, CATALOG)
