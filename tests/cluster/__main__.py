@@ -1,4 +1,4 @@
-"""`python -m tests.cluster check | prepare | up | status | down`: what `make cluster` and `make cluster-down` call."""
+"""`python -m tests.cluster check | prepare | up | image | status | down`: what `make cluster` calls."""
 
 from __future__ import annotations
 
@@ -12,23 +12,31 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.layout import Layout
 
 
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Do what was asked; return an exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
-    parser.add_argument("action", choices=["check", "prepare", "up", "status", "down"])
-    action = parser.parse_args(arguments).action
+    parser.add_argument("action", choices=["check", "prepare", "up", "image", "status", "down"])
+    parser.add_argument("--bare", action="store_true", help="up: without the notebook image")
+    asked = parser.parse_args(arguments)
+    action = str(asked.action)
     cluster, began = Cluster(Layout.chosen()), time.monotonic()
     try:
         machine.check()
         if action == "up":
-            cluster.up(print)
+            cluster.up(_say, notebook=not asked.bare)
             print(f"The cluster runs ({time.monotonic() - began:.0f} s). For a shell: . {cluster.layout.environment}")
+        elif action == "image":
+            print(cluster.add_image(lambda said: print(said, file=sys.stderr)))
         elif action == "down":
             cluster.down()
             print("The cluster is gone.")
         elif action == "prepare":
             machine.require_packages()
-            prepare(print)
+            prepare(_say)
         elif action == "status":
             for name, state in cluster.status():
                 print(f"{name:24} {state}")

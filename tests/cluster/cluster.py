@@ -24,18 +24,21 @@ _MANIFESTS = Path(__file__).with_name("manifests")
 NOTEBOOK = "notebooks/standard"
 
 
-def prepare(say: Callable[[str], None]) -> dict[str, Image]:
+def prepare(say: Callable[[str], None], *, notebook: bool = True) -> dict[str, Image]:
     """Build every program and image that was not built before.
 
     Args:
         say: Told what is done.
+        notebook: Whether the notebook image is among them.
 
     Returns:
         The images by their names.
     """
     for build in (NODE_PROGRAMS, COREDNS, STORAGE, PAUSE):
         build.make(say)
-    made = [images.pause(), images.coredns(), images.storage(), images.base(), images.notebook()]
+    made = [images.pause(), images.coredns(), images.storage(), images.base()]
+    if notebook:
+        made.append(images.notebook())
     for image in made:
         image.make(say)
     return {image.name: image for image in made}
@@ -79,11 +82,12 @@ class Cluster:
         self.node = Node(layout)
         self.kubectl = Kubectl(layout.folder / "bin" / "kubectl", layout.kubeconfig)
 
-    def up(self, say: Callable[[str], None]) -> None:
+    def up(self, say: Callable[[str], None], *, notebook: bool = True) -> None:
         """Bring it up, or mend what is amiss. Nothing is done where all is well.
 
         Args:
             say: Told what is done.
+            notebook: Whether it has the notebook image, whose pull takes the most time.
 
         Raises:
             ClusterError: It cannot be had.
@@ -91,14 +95,31 @@ class Cluster:
         machine.check()
         machine.require_packages()
         self.layout.folder.parent.mkdir(parents=True, exist_ok=True)
-        made = prepare(say)
+        made = prepare(say, notebook=notebook)
         with locked(f"cluster-{self.layout.id}"):
             if self.node.first is None:
                 self._begin(say)
             self._files(made)
-            self._start(made, say)
+            self._start(say)
             self._addons(made)
             self._tell(made)
+
+    def add_image(self, say: Callable[[str], None]) -> str:
+        """Build the notebook image as it is in this project now, and have a cluster that runs pull it.
+
+        Nothing else of the cluster is changed: those who use another image go on with that.
+
+        Args:
+            say: Told what is done.
+
+        Returns:
+            Its registry, name and digest.
+        """
+        image = images.notebook()
+        image.make(say)
+        registry.install(image.folder / "registry", self.layout.folder / "var/lib/registry")
+        self._pull(self.reference(image))
+        return self.reference(image)
 
     def down(self) -> None:
         """Take it down and remove all of it. Safe when there is none, or only a part."""
@@ -150,15 +171,11 @@ class Cluster:
         """Return an image as pods name it: registry, name and digest."""
         return f"{self.layout.addresses.registry}/{image.name}@{image.digest}"
 
-    def parts(self, pause: str) -> list[list[Part]]:
-        """Return the parts: those of one list may start together, each list after the one before is ready.
-
-        Args:
-            pause: The image that holds a pod's namespaces.
-        """
+    def parts(self) -> list[list[Part]]:
+        """Return the parts: those of one list may start together, each list after the one before is ready."""
         layout = self.layout
         return [
-            [parts.etcd(layout), parts.registry(layout), parts.containerd(layout, self.node, pause)],
+            [parts.etcd(layout), parts.registry(layout), parts.containerd(layout, self.node)],
             [parts.apiserver(layout)],
             [
                 parts.controller_manager(layout),
@@ -168,8 +185,16 @@ class Cluster:
             ],
         ]
 
-    def _start(self, made: dict[str, Image], say: Callable[[str], None]) -> None:
-        for together in self.parts(self.reference(made["pause"])):
+    def part(self, name: str) -> Running:
+        """Return a part, to stop and start it.
+
+        Args:
+            name: Its name, as `status` has it.
+        """
+        return next(Running(self.node, part) for together in self.parts() for part in together if part.name == name)
+
+    def _start(self, say: Callable[[str], None]) -> None:
+        for together in self.parts():
             running = [Running(self.node, part) for part in together]
             for one in running:
                 if one.process is None:
@@ -201,7 +226,8 @@ class Cluster:
         if not applied.exists() or applied.read_text() != text:
             self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
             applied.write_text(text)
-        self._pull(self.reference(made[NOTEBOOK]))
+        if NOTEBOOK in made:
+            self._pull(self.reference(made[NOTEBOOK]))
         for name, namespace in (("coredns", "kube-system"), ("local-path-provisioner", "local-path-storage")):
             self.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=120s", seconds=150)
 
@@ -218,7 +244,7 @@ class Cluster:
         values = {
             "KUBECONFIG": str(layout.kubeconfig),
             "HUB_EXT_CLUSTER": str(layout.folder),
-            "HUB_EXT_TEST_IMAGE": self.reference(made[NOTEBOOK]),
+            "HUB_EXT_TEST_IMAGE": self.reference(made.get(NOTEBOOK, made["base"])),
             "HUB_EXT_TEST_HOST": layout.addresses.host,
             "HUB_EXT_TEST_STORAGE_CLASS": "local-path",
         }
@@ -229,7 +255,7 @@ class Cluster:
         if self.node.first is None:
             return [("node", "does not run")]
         rows = [("node", f"process {self.node.first.pid}, {self.layout.addresses.node}")]
-        for together in self.parts(""):
+        for together in self.parts():
             for part in together:
                 process = Running(self.node, part).process
                 rows.append(

@@ -18,6 +18,7 @@ from tests.cluster.layout import INSIDE, NODE, Layout
 
 _NAMESPACES = ("--mount", "--net", "--pid", "--ipc", "--uts")
 _PATIENCE = 30.0  # seconds; the machine may be busy
+_launched: list[subprocess.Popen[bytes]] = []  # they go on: nobody here waits for them, or warns that they still run
 
 
 class Node:
@@ -103,6 +104,7 @@ class Node:
             outer = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True, env=env
             )
+        _launched.append(outer)
         child(outer, log).save(self.layout.record(name))
         assert outer.stdin is not None
         with contextlib.suppress(BrokenPipeError), outer.stdin:

@@ -179,8 +179,9 @@ def scheduler(layout: Layout) -> Part:
     return Part("kube-scheduler", command, lambda: answers(f"https://{layout.addresses.node}:10259/healthz"))
 
 
-def containerd(layout: Layout, node: Node, pause: str) -> Part:
+def containerd(layout: Layout, node: Node) -> Part:
     """Return what runs containers."""
+    config = layout.config / "containerd.toml"  # it names an image, which is not known before that is built
 
     def ready() -> bool:
         first = node.first
@@ -188,7 +189,7 @@ def containerd(layout: Layout, node: Node, pause: str) -> Part:
 
     command = ("/usr/bin/containerd", f"--config={INSIDE}/config/containerd.toml")
     network, hosts = configuration.network(layout), configuration.registry_hosts(layout)
-    return Part("containerd", command, ready, (configuration.containerd(pause), network, hosts))
+    return Part("containerd", command, ready, (config.read_text() if config.exists() else "", network, hosts))
 
 
 def kubelet(layout: Layout, node_ready: Callable[[], bool]) -> Part:
