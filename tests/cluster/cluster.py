@@ -6,10 +6,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from string import Template
-from typing import Any
 
-from hub_ext.catalog.locks import ImagesLock
-from tests.cluster import certificates, configuration, environment, images, machine, parts, records, registry
+from tests.cluster import certificates, configuration, enclave, environment, images, machine, parts, records, registry
 from tests.cluster.addresses import Addresses
 from tests.cluster.builds import COREDNS, NODE_PROGRAMS, PAUSE, STORAGE
 from tests.cluster.errors import ClusterError
@@ -22,6 +20,7 @@ from tests.cluster.parts import Part, Running
 
 _MANIFESTS = Path(__file__).with_name("manifests")
 NOTEBOOK = "notebooks/standard"
+STORAGE_CLASS = "local-path"  # as in manifests/storage.yaml
 
 
 def prepare(say: Callable[[str], None], *, notebook: bool = True) -> dict[str, Image]:
@@ -42,32 +41,6 @@ def prepare(say: Callable[[str], None], *, notebook: bool = True) -> dict[str, I
     for image in made:
         image.make(say)
     return {image.name: image for image in made}
-
-
-def enclave(notebook: str, storage_class: str | None) -> dict[str, Any]:
-    """Return the enclave file of a cluster.
-
-    Args:
-        notebook: The notebook image: registry, name and digest.
-        storage_class: Of home folders; None for the cluster's own default.
-    """
-    return {
-        "apiVersion": "hub-ext/v1",
-        "kind": "Enclave",
-        "metadata": {"name": "cluster", "title": "The cluster of the tests", "owner": "platform-team"},
-        "spec": {
-            "domain": "open",
-            "registries": [notebook.partition("/")[0]],
-            "largest": {"cpu": 16, "memory": "64Gi", "gpu": 0},
-            "storage_class": storage_class,
-            "system_namespace": "hub-ext",
-        },
-    }
-
-
-def lock(notebook: str) -> ImagesLock:
-    """Return the lock of that enclave's images; nobody has signed it yet."""
-    return ImagesLock.of("cluster", 1, {NOTEBOOK: notebook})
 
 
 class Cluster:
@@ -241,13 +214,16 @@ class Cluster:
     def _tell(self, made: dict[str, Image]) -> None:
         """Write down what a person or a test needs to know."""
         layout = self.layout
+        notebook = self.reference(made.get(NOTEBOOK, made["base"]))
         values = {
             "KUBECONFIG": str(layout.kubeconfig),
             "HUB_EXT_CLUSTER": str(layout.folder),
-            "HUB_EXT_TEST_IMAGE": self.reference(made.get(NOTEBOOK, made["base"])),
+            "HUB_EXT_TEST_IMAGE": notebook,
             "HUB_EXT_TEST_HOST": layout.addresses.host,
-            "HUB_EXT_TEST_STORAGE_CLASS": "local-path",
+            "HUB_EXT_TEST_STORAGE_CLASS": STORAGE_CLASS,
         }
+        spec = {"storage_class": STORAGE_CLASS}
+        enclave.write(layout.catalog, layout.keys / "images.key", {NOTEBOOK: notebook}, spec)
         _write(layout.environment, environment.render(values))
 
     def status(self) -> list[tuple[str, str]]:

@@ -77,6 +77,11 @@ class Layout:
         return self.folder / "config"
 
     @property
+    def catalog(self) -> Path:
+        """Folder of profiles with the cluster's enclave, and its `images.lock`, which names the image by digest."""
+        return self.folder / "catalog"
+
+    @property
     def environment(self) -> Path:
         """File for a shell to read: what tests need to know of the cluster."""
         return self.folder / "environment"

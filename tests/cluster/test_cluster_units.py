@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cluster import addresses, certificates, configuration, debian, environment, machine, registry
+from hub_ext.catalog.loading import PolicyFiles
+from tests.cluster import addresses, certificates, configuration, debian, enclave, environment, machine, registry
 from tests.cluster.__main__ import main
 from tests.cluster.addresses import Addresses
 from tests.cluster.builds import COREDNS, NODE_PROGRAMS, PAUSE
@@ -129,6 +130,20 @@ def test_machine_settings_reach_a_build_without_folders_of_the_machine() -> None
     assert seen["HTTPS_PROXY"] == environ["HTTPS_PROXY"]
     assert seen["PIP_CERT"] == seen["SSL_CERT_FILE"] == "/run/secrets/authorities"
     assert not {"PIP_FIND_LINKS", "SECRET_TOKEN"} & set(seen)
+
+
+def test_the_enclave_of_a_cluster_is_one_that_hub_ext_takes(tmp_path: Path) -> None:
+    first, second = (f"10.64.0.2:5000/notebooks/standard@sha256:{digit * 64}" for digit in "ab")
+    catalog, key = tmp_path / "catalog", tmp_path / "images.key"
+    held = PolicyFiles(catalog, enclave.NAME)
+    for image in (first, first, second):
+        enclave.write(catalog, key, {"notebooks/standard": image}, {"storage_class": "local-path"})
+        found = held.read()
+        assert found.problems == ()
+        assert found.lock is not None
+        assert found.lock.images == {"notebooks/standard": image}
+    assert json.loads((catalog / "_enclaves" / "cluster.images.lock").read_text())["metadata"]["serial"] == 2
+    assert key.stat().st_mode & 0o077 == 0
 
 
 def test_files_of_a_registry_are_added_to_those_that_are_there(tmp_path: Path) -> None:

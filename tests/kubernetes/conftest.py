@@ -6,7 +6,6 @@ this machine by, and `kubectl` is on the PATH. docs/kubernetes.md says more.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -18,9 +17,8 @@ from typing import Any
 
 import pytest
 
-from hub_ext.catalog.keys import make_pair, signer
-from tests.cluster.cluster import Cluster, lock
-from tests.cluster.cluster import enclave as enclave_file
+from tests.cluster import enclave
+from tests.cluster.cluster import NOTEBOOK, Cluster
 from tests.cluster.environment import read
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.layout import PROJECT, Layout
@@ -60,16 +58,12 @@ class UsedCluster:
         """Make a folder of profiles: those that ship, an enclave `cluster`, and a signed lock of its image.
 
         Args:
-            folder: Where; it must not exist.
-            changes: What the enclave's spec has otherwise.
+            folder: Where; it must not exist. The key that signs the lock is put beside it.
+            changes: What the enclave's spec has beside what is needed, or otherwise.
         """
         shutil.copytree(PROJECT / "profiles", folder)
-        private, public = make_pair(None)
-        content = enclave_file(self.image, self.storage_class)
-        content["spec"] |= {"signers": {"tests": public}} | changes
-        (folder / "_enclaves" / "cluster.yaml").write_text(json.dumps(content))
-        signed = lock(self.image).signed("tests", signer(private, None))
-        (folder / "_enclaves" / "cluster.images.lock").write_text(signed.model_dump_json(by_alias=True))
+        spec = {"storage_class": self.storage_class} if self.storage_class else {}
+        enclave.write(folder, folder.with_name("images.key"), {NOTEBOOK: self.image}, spec | changes)
         return folder
 
 
