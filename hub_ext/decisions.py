@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub_ext import audit
+from hub_ext.access.loading import REMEMBERED, load_entitlements
 from hub_ext.catalog.decide import Decision, Facts, Purpose, Request, RuleException, decide
+from hub_ext.catalog.entitled import entitling
 from hub_ext.catalog.options import shown
 from hub_ext.catalog.snapshot import Catalog
 from hub_ext.db.session import Database
@@ -18,7 +21,7 @@ from hub_ext.db.tables import DecisionRow
 from hub_ext.errors import InvalidInput, Problem
 from hub_ext.governance.environments import local_images
 from hub_ext.governance.exceptions import load_exceptions
-from hub_ext.governance.state import Agreed
+from hub_ext.governance.state import Agreed, agreed
 from hub_ext.governance.store import CatalogStore
 from hub_ext.settings import HubExt
 
@@ -83,18 +86,39 @@ class DecisionPoint:
         """
         return self._facts(groups, self.catalog.current())
 
-    def facts_now(self, session: Session, groups: Iterable[str], profile: str | None = None) -> Facts:
+    def facts_of(self, user: str, groups: Iterable[str]) -> Facts:
+        """Return what is true of a person now, to show it: her entitlements as they are, the catalog of a second ago.
+
+        Args:
+            user: Her name.
+            groups: Her groups, as the Hub says them now.
+
+        Raises:
+            Unavailable: If the database does not answer.
+        """
+        groups = frozenset(groups)
+        with self.database.read() as session:
+            before = agreed(session)
+            known = load_entitlements(session, user, groups, self.catalog.now(before) - REMEMBERED)
+        return replace(self._facts(groups, self.catalog.current(), before), entitlements=known)
+
+    def facts_now(
+        self, session: Session, groups: Iterable[str], profile: str | None = None, *, user: str = ""
+    ) -> Facts:
         """Load what is true now, with everything that was committed.
 
         Args:
             session: Any transaction.
             groups: Groups of the person, as the Hub says them now.
             profile: The one that is asked about; None for all.
+            user: Name of the person; without it, her entitlements are left out.
         """
+        groups = frozenset(groups)
         catalog, before = self.catalog.fresh(session)
         at = self.catalog.now(before)
         valid = [one for one in load_exceptions(session, before.clock, profile) if one.until > at]
-        return self._facts(groups, catalog, before, valid)
+        known = load_entitlements(session, user, groups, at - REMEMBERED) if user else ()
+        return replace(self._facts(groups, catalog, before, valid), entitlements=known)
 
     def _facts(
         self,
@@ -121,15 +145,19 @@ class DecisionPoint:
         catalog, before = self.catalog.fresh(session)
         known = load_exceptions(session, before.clock, shown(request.profile))
         at = self.catalog.now(before)
+        groups = frozenset(groups)
         facts = self._facts(groups, catalog, before, [one for one in known if one.until > at])
+        hers = load_entitlements(session, request.user, groups, min(before.clock, at - REMEMBERED))
+        facts = replace(facts, entitlements=hers)
         decision = decide(request, facts)
-        ended = [one.until for one in known] + [standing.removal_at for standing in catalog.standings.values()]
-        self.catalog.keep(
-            session, catalog, at, before, ended=any(one is not None and before.clock < one <= at for one in ended)
-        )
-        return decision, self._record(session, request, decision, object_id)
+        ended = [*(one.until for one in known), *(one.until for one in hers)]
+        ended += [one.removal_at for one in catalog.standings.values() if one.removal_at is not None]
+        self.catalog.keep(session, catalog, at, before, ended=any(before.clock < one <= at for one in ended))
+        return decision, self._record(session, request, decision, object_id, needed_entitlement(decision, facts))
 
-    def _record(self, session: Session, request: Request, decision: Decision, object_id: str) -> str:
+    def _record(
+        self, session: Session, request: Request, decision: Decision, object_id: str, entitlement: str | None
+    ) -> str:
         profile = decision.profile.name if decision.profile else shown(request.profile)
         row = DecisionRow(
             user=request.user,
@@ -146,6 +174,7 @@ class DecisionPoint:
             image=decision.image[:400],
             warnings=[warning.as_dict() for warning in decision.warnings],
             exceptions=list(decision.exceptions),
+            entitlement_id=entitlement,
         )
         session.add(row)
         session.flush()
@@ -155,7 +184,7 @@ class DecisionPoint:
             f"{request.purpose}.decide",
             (request.purpose, object_id or request.user),
             outcome="allowed" if decision.allowed else "denied",
-            detail={"decision": row.id, "profile": profile, "reasons": row.reasons} | _beside(decision),
+            detail={"decision": row.id, "profile": profile, "reasons": row.reasons} | _beside(decision, entitlement),
         )
         return row.id
 
@@ -170,11 +199,27 @@ class DecisionPoint:
         return session.scalar(query.order_by(DecisionRow.id.desc()).limit(1))
 
 
-def _beside(decision: Decision) -> dict[str, Any]:
+def needed_entitlement(decision: Decision, facts: Facts) -> str | None:
+    """Return the id of the entitlement that a yes needed; None where a group sufficed, and for a no.
+
+    Args:
+        decision: The decision.
+        facts: What it was taken on.
+    """
+    if not decision.allowed or decision.profile is None:
+        return None
+    if facts.groups.intersection(decision.profile.spec.access.groups):
+        return None
+    needed = entitling(facts.entitlements, decision.profile.name, facts.now)
+    return needed.id if needed else None
+
+
+def _beside(decision: Decision, entitlement: str | None) -> dict[str, Any]:
     """Return what was allowed in spite of something, for the record of acts."""
     found = {
         "warnings": [warning.as_dict() for warning in decision.warnings],
         "exceptions": list(decision.exceptions),
+        "entitlement": entitlement,
     }
     return {name: value for name, value in found.items() if value}
 

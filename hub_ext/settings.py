@@ -47,6 +47,9 @@ class HubExt(Configurable):
     approvals_required = Integer(
         2, min=1, help="How many people, none of them the author, must approve a version of a profile."
     ).tag(config=True)
+    entitlement_days = Integer(
+        366, min=1, help="How far away the end of an entitlement may be when it is granted, in days."
+    ).tag(config=True)
     notebooks_dir = Unicode("", help="Folder of workflows that ship, published as `examples`.").tag(config=True)
     enclave = Unicode("local", help="Name of the enclave (the network) this platform runs in.").tag(config=True)
     banner = Unicode("", help="Text of the banner on the top and bottom of every page; empty: none.").tag(config=True)

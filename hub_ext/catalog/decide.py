@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from hub_ext.catalog.entitled import Entitled, ended_last, entitling
 from hub_ext.catalog.judging import image_of, judge
 from hub_ext.catalog.models import Profile, Spec
 from hub_ext.catalog.options import Value, apply, choose_all, shown
@@ -89,6 +90,7 @@ class Facts:
         catalog: The snapshot of the catalog.
         environments: Local environments that exist, with their digests as images; None where images are used.
         exceptions: Those that may hold.
+        entitlements: The person's own; some that have ended may be among them.
     """
 
     now: datetime
@@ -96,6 +98,7 @@ class Facts:
     catalog: Catalog
     environments: Mapping[str, str] | None = None
     exceptions: tuple[RuleException, ...] = ()
+    entitlements: tuple[Entitled, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,9 @@ class Reason:
         """Return what to do about it, empty when nobody can be asked."""
         if not self.ask:
             return ""
-        return f"Ask {self.ask} for access." if self.code == "no-access" else f"Ask {self.ask} about it."
+        if self.code == "no-access":
+            return f"Ask for access on its card; {self.ask} keeps it."
+        return f"Ask {self.ask} about it."
 
 
 @dataclass(frozen=True)
@@ -179,11 +184,13 @@ class Decision:
 def may_use(profile: Profile, facts: Facts) -> Reason | None:
     """Return why a person may not use a profile; None when she may."""
     groups = profile.spec.access.groups
-    if facts.groups.intersection(groups):
+    if facts.groups.intersection(groups) or entitling(facts.entitlements, profile.name, facts.now):
         return None
+    over = ended_last(facts.entitlements, profile.name, facts.now)
+    ended = f" Your access ended on {_day(over.until)}." if over else ""
     return Reason(
         "no-access",
-        f"{profile.metadata.title} is for {_and(groups)}, and you are not among them.",
+        f"{profile.metadata.title} is for {_and(groups)}, and you are not among them.{ended}",
         field="profile",
         allowed=f"members of {_and(groups)}",
         ask=profile.metadata.owner,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from hub_ext.catalog.check import ends
 from hub_ext.catalog.decide import Decision, Facts, Purpose, Reason, Request, RuleException, decide
+from hub_ext.catalog.entitled import entitling
 from hub_ext.catalog.models import Profile
 from hub_ext.catalog.options import Misfit, Value, allowed_words, choose
 from hub_ext.catalog.policy import Rule
@@ -20,7 +22,7 @@ class Part:
     """One thing that a start depends on.
 
     Attributes:
-        about: ``group``, ``version``, ``option``, ``environment`` or ``rule``.
+        about: ``group``, ``entitlement``, ``version``, ``option``, ``environment`` or ``rule``.
         name: Which one.
         holds: Whether it lets the start through.
         words: What it says, and how it stands with this person.
@@ -141,16 +143,24 @@ def _of_reason(reason: Reason, about: str, name: str) -> Part:
     return Part(about, name, holds=False, words=reason.message, allowed=reason.allowed, ask=reason.ask)
 
 
+def _when(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
 def _groups(profile: Profile, user: str, facts: Facts) -> Iterator[Part]:
     groups = profile.spec.access.groups
-    if not groups:
+    entitled = entitling(facts.entitlements, profile.name, facts.now)
+    if entitled is not None:
+        words = f"{entitled.granted_by} granted it to {entitled.whom} until {_when(entitled.until)}."
+        yield Part("entitlement", entitled.id, holds=True, words=words)
+    elif not groups:
         words = f"No group may use it, and nobody gave {user} access by name."
         yield Part("group", "", holds=False, words=words, ask=profile.metadata.owner)
     among = [group for group in groups if group in facts.groups]
     for group in groups:
         if group in among:
             yield Part("group", group, holds=True, words=f"Members of {group} may use it, and {user} is one.")
-        elif not among:
+        elif not among and entitled is None:
             words = f"Members of {group} may use it, and {user} is none."
             yield Part("group", group, holds=False, words=words, ask=profile.metadata.owner)
 
@@ -215,7 +225,7 @@ def _rules(request: Request, profile: Profile, facts: Facts) -> Iterator[Part]:
 
 def _met(rule: Rule, *, judged: bool, warned: bool, excepted: RuleException | None) -> Part:
     if excepted is not None:
-        until = f"{excepted.until:%Y-%m-%d %H:%M} UTC"
+        until = _when(excepted.until)
         words = f"{rule.title}: not met, and excepted until {until}; {excepted.owner} answers for it."
     elif warned:
         words = f"{rule.title}: not met, which is only a warning. {rule.message}"

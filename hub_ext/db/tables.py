@@ -5,18 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from hub_ext.db.types import UtcDateTime, new_id, now
+from hub_ext.db.access_tables import AccessRequest, Entitlement, EntitlementImport
+from hub_ext.db.base import Base, Serial
+from hub_ext.db.types import new_id, now
 
-_Serial = BigInteger().with_variant(Integer, "sqlite")
-
-
-class Base(DeclarativeBase):
-    """Base of all tables."""
-
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012
+__all__ = ["AccessRequest", "Base", "Entitlement", "EntitlementImport"]  # what is not made here
 
 
 class Workflow(Base):
@@ -186,6 +182,7 @@ class DecisionRow(Base):
     image: Mapped[str] = mapped_column(String(400), default="", server_default="")  # registry, name and digest
     warnings: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     exceptions: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # ids of those it needed
+    entitlement_id: Mapped[str | None] = mapped_column(String(32))  # that it needed; None where a group sufficed
 
 
 class ProfileVersion(Base):
@@ -217,7 +214,7 @@ class Approval(Base):
     __tablename__ = "approvals"
     __table_args__ = (UniqueConstraint("digest", "approver_subject"),)
 
-    id: Mapped[int] = mapped_column(_Serial, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
     digest: Mapped[str] = mapped_column(ForeignKey("profile_versions.digest"))
     approver: Mapped[str] = mapped_column(String(255))
     approver_subject: Mapped[str] = mapped_column(String(255))
@@ -301,7 +298,7 @@ class AuditRow(Base):
         Index("ix_audit_object", "object_type", "object_id", "id"),
     )
 
-    id: Mapped[int] = mapped_column(_Serial, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
     sequence: Mapped[int | None] = mapped_column(BigInteger, unique=True)
     at: Mapped[datetime] = mapped_column(default=now)
     actor: Mapped[str] = mapped_column(String(255))
@@ -318,7 +315,7 @@ class Change(Base):
 
     __tablename__ = "changes"
 
-    id: Mapped[int] = mapped_column(_Serial, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
     sequence: Mapped[int | None] = mapped_column(BigInteger, unique=True)
     at: Mapped[datetime] = mapped_column(default=now, index=True)
     topic: Mapped[str] = mapped_column(String(400))  # run:<id> | runs:<user> | workflows

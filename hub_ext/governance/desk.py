@@ -264,7 +264,9 @@ class Desk:
         if user != self.person.name:
             self.must_read()
         with self.database.read() as session:
-            facts: Facts = self.points.facts_now(session, groups, None if profile is None else shown(profile))
+            facts: Facts = self.points.facts_now(
+                session, groups, None if profile is None else shown(profile), user=user
+            )
         if profile is None:
             return explain_all(facts, user)
         return [explain(facts, user, profile, options=options)]

@@ -55,8 +55,9 @@ def _value(value: Any, wanted: type) -> Any:
     if wanted is int and type(value) is int and 0 <= value < 2**31:
         return value
     if wanted is str and isinstance(value, str):
-        value.encode()  # what cannot be encoded cannot be compared by a database
-        return value
+        value.encode()  # what cannot be encoded cannot be compared by a database, nor can NUL
+        if "\x00" not in value:
+            return value
     raise ValueError
 
 

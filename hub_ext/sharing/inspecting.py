@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from hub_ext.catalog.decide import Facts, may_use
+from hub_ext.catalog.entitled import Entitled
 from hub_ext.catalog.loading import Catalog
 from hub_ext.catalog.models import Profile
 from hub_ext.catalog.quantities import parse_size
@@ -51,7 +52,9 @@ class Inspection:
     profile: str | None
 
 
-def inspect(data: bytes, *, settings: HubExt, catalog: Catalog, person: Person) -> Inspection:
+def inspect(
+    data: bytes, *, settings: HubExt, catalog: Catalog, person: Person, entitlements: tuple[Entitled, ...] = ()
+) -> Inspection:
     """Say what a notebook would be as a workflow; nothing is stored.
 
     Args:
@@ -59,6 +62,7 @@ def inspect(data: bytes, *, settings: HubExt, catalog: Catalog, person: Person) 
         settings: Says how large it may be.
         catalog: The profiles.
         person: Who would publish it.
+        entitlements: Hers.
 
     Raises:
         InvalidInput: If it is not a notebook, or its parameters cannot be understood; names the lines.
@@ -68,7 +72,9 @@ def inspect(data: bytes, *, settings: HubExt, catalog: Catalog, person: Person) 
     notebook = read_notebook(data, limit=settings.upload_limit)
     parameters = infer(notebook)
     tags, about_tags = _fitting_tags(notebook.tags)
-    profile, about_profile = _profile(notebook.profile, catalog, person)
+    profile, about_profile = _profile(
+        notebook.profile, Facts(now(), person.groups, catalog, entitlements=entitlements), person
+    )
     return Inspection(
         notebook=notebook,
         parameters=parameters,
@@ -107,18 +113,24 @@ def _fitting_tags(tags: Sequence[str]) -> tuple[tuple[str, ...], list[dict[str, 
     return kept, [finding(message, "Name the tags that matter in metadata.hub_ext.tags, or here.")]
 
 
-def usable_profiles(catalog: Catalog, person: Person) -> list[Profile]:
-    """Return the newest version of each profile that a person may use, the least memory first."""
-    facts = Facts(now(), person.groups, catalog)
-    usable = [profile for profile in catalog.newest() if may_use(profile, facts) is None]
+def usable_profiles(facts: Facts) -> list[Profile]:
+    """Return the newest version of each profile that a person may use, the least memory first.
+
+    Args:
+        facts: What is true of her.
+    """
+    usable = [profile for profile in facts.catalog.newest() if may_use(profile, facts) is None]
     return sorted(usable, key=lambda profile: (parse_size(profile.spec.resources.memory.limit), profile.name))
 
 
-def usual_profile(catalog: Catalog, person: Person) -> str | None:
-    """Return the name of the profile for a workflow that names none; None if the person may use none."""
-    usable = usable_profiles(catalog, person)
-    if person.name == EXAMPLES:
-        usable = catalog.newest()
+def usual_profile(facts: Facts, person: Person) -> str | None:
+    """Return the name of the profile for a workflow that names none; None if the person may use none.
+
+    Args:
+        facts: What is true of her.
+        person: Who she is.
+    """
+    usable = facts.catalog.newest() if person.name == EXAMPLES else usable_profiles(facts)
     names = [profile.name for profile in usable]
     return USUAL_PROFILE if USUAL_PROFILE in names else next(iter(names), None)
 
@@ -141,16 +153,16 @@ def check_profile(name: object, catalog: Catalog) -> str:
     raise InvalidInput.of("profile", f"there is no profile {str(name)[:80]!r}{hint}")
 
 
-def _profile(wanted: str | None, catalog: Catalog, person: Person) -> tuple[str | None, list[dict[str, Any]]]:
-    usual = usual_profile(catalog, person)
+def _profile(wanted: str | None, facts: Facts, person: Person) -> tuple[str | None, list[dict[str, Any]]]:
+    usual = usual_profile(facts, person)
     if wanted is None:
         return usual, []
-    versions = catalog.versions(wanted)
+    versions = facts.catalog.versions(wanted)
     if not versions:
         message = f"The notebook asks for the profile {wanted}, which does not exist here."
         return usual, [finding(message, f"Choose another one, or it will be {usual}." if usual else "Ask a curator.")]
-    denied = may_use(versions[-1], Facts(now(), person.groups, catalog))
+    denied = may_use(versions[-1], facts)
     if denied is None or person.name == EXAMPLES:
         return wanted, []
     message = f"{denied.message} Others who may use it can run the workflow; you cannot."
-    return wanted, [finding(message, f"Choose another profile, or ask {denied.ask} for access.")]
+    return wanted, [finding(message, f"Choose another profile, or ask for access to this one: {denied.ask} keeps it.")]

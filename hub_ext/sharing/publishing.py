@@ -15,6 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from hub_ext import audit
+from hub_ext.access.loading import load_entitlements
+from hub_ext.catalog.entitled import Entitled
 from hub_ext.catalog.loading import Catalog
 from hub_ext.db.session import Database
 from hub_ext.db.tables import Version, Workflow
@@ -25,7 +27,7 @@ from hub_ext.people import Person
 from hub_ext.settings import HubExt
 from hub_ext.sharing.access import publishable_owners
 from hub_ext.sharing.fields import Fields, check_fields, check_text, put_fields, refused, sharing_of
-from hub_ext.sharing.inspecting import Inspection, check_profile, findings_of, inspect, usual_profile
+from hub_ext.sharing.inspecting import Inspection, check_profile, findings_of, inspect
 from hub_ext.sharing.names import check_name
 from hub_ext.store import Store
 
@@ -139,7 +141,8 @@ class Publisher:
         owner = self._owner(person, draft, name)
         catalog = self.catalog.current()
         self._check(person, draft, owner, catalog)
-        inspection = inspect(draft.data, settings=self.settings, catalog=catalog, person=person)
+        hers = self._entitlements(person)
+        inspection = inspect(draft.data, settings=self.settings, catalog=catalog, person=person, entitlements=hers)
         ready = self._store(draft, owner, inspection)
         for _ in range(_TRIES):
             try:
@@ -148,6 +151,10 @@ class Publisher:
             except IntegrityError:
                 continue  # two at once: the other one's rows are there now
         raise Conflict("Others publish this workflow at this very moment.", hint="Try again.")
+
+    def _entitlements(self, person: Person) -> tuple[Entitled, ...]:
+        with self.database.read() as session:
+            return load_entitlements(session, person.name, person.groups, now())
 
     def _owner(self, person: Person, draft: Draft, name: str) -> str:
         owner = draft.owner or person.name
@@ -261,7 +268,7 @@ def _next_version(session: Session, workflow: Workflow, person: Person, ready: _
         digest=about.notebook.digest,
         author=person.name,
         message=ready.message,
-        profile=_profile(session, workflow, person, ready, catalog),
+        profile=_profile(session, workflow, ready, catalog),
         schema=about.schema,
         findings=findings_of(about.parameters),
         cells=about.notebook.code_cell_count,
@@ -273,7 +280,7 @@ def _next_version(session: Session, workflow: Workflow, person: Person, ready: _
     return version
 
 
-def _profile(session: Session, workflow: Workflow, person: Person, ready: _Ready, catalog: Catalog) -> str:
+def _profile(session: Session, workflow: Workflow, ready: _Ready, catalog: Catalog) -> str:
     """The draft's, else the notebook's, else the one of the version before, else the usual one."""
     if ready.draft.profile is not None:
         return ready.draft.profile
@@ -285,10 +292,9 @@ def _profile(session: Session, workflow: Workflow, person: Person, ready: _Ready
     )
     if before is not None and catalog.versions(before):
         return before
-    usual = usual_profile(catalog, person)
-    if usual is None:
+    if ready.inspection.profile is None:
         raise InvalidInput.of("profile", "name the profile that its runs get: you may use none yourself")
-    return usual
+    return ready.inspection.profile
 
 
 def _record(

@@ -86,7 +86,7 @@ class DecidedSpawner(Spawner):
         self.settings_of_ours = HubExt(config=self.config)
         self.ledger = Ledger.shared(self.settings_of_ours)
         self.progress_of_start = Progress()
-        self.options_form = form.render
+        self.options_form = _form_of
         self.options_from_form = self._parse_form
         # Nothing may change a server besides the decision; `configure` refuses these settings, and here they are void.
         self.apply_user_options = _nothing
@@ -172,6 +172,15 @@ class DecidedSpawner(Spawner):
         """Yield what the person who waits is told."""
         async for event in self.progress_of_start.follow():
             yield event
+
+    async def form(self) -> str:
+        """Return the start page's cards; while the database is away, without what it says of her."""
+        groups = tuple(group.name for group in self.user.groups)
+        try:
+            facts = await self.in_thread(self.ledger.decisions.facts_of, self.user.name, groups)
+        except Unavailable:
+            facts = None
+        return form.render(self, facts)
 
     # The decision.
 
@@ -301,6 +310,10 @@ class DecidedSpawner(Spawner):
 
         DecidedSpawner._settling = PeriodicCallback(settle, self.settle_every * 1000)
         DecidedSpawner._settling.start()
+
+
+async def _form_of(spawner: DecidedSpawner) -> str:
+    return await spawner.form()
 
 
 def _nothing(spawner: Spawner, user_options: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
-from hub_ext.catalog.decide import may_use
+from hub_ext.catalog.decide import Facts, may_use
 from hub_ext.catalog.loading import Catalog
 from hub_ext.catalog.models import Option, Profile, Spec
 from hub_ext.catalog.options import Misfit, Remembered, allowed_words, apply, choose_all, remembered, shown
@@ -294,9 +294,20 @@ def _spec_with(profile: Profile, chosen: Mapping[str, Any]) -> Spec:
         return profile.spec
 
 
-def cards(spawner: Any) -> list[Card]:
-    """Return all profiles for a person: last used first, then those she may use, then the others."""
-    facts = spawner.ledger.decisions.facts(group.name for group in spawner.user.groups)
+def facts_without_database(spawner: Any) -> Facts:
+    """Return what is true of a person but for what the database says of her."""
+    found: Facts = spawner.ledger.decisions.facts(group.name for group in spawner.user.groups)
+    return found
+
+
+def cards(spawner: Any, facts: Facts | None = None) -> list[Card]:
+    """Return all profiles for a person: last used first, then those she may use, then the others.
+
+    Args:
+        spawner: Whose server it is for.
+        facts: What is true of her; None for `facts_without_database`.
+    """
+    facts = facts or facts_without_database(spawner)
     attempt = _attempt.get() or Attempt()
     last = _last(spawner)
     found = []
@@ -334,14 +345,15 @@ def _environment() -> Environment:
     return Environment(loader=PackageLoader("hub_ext.spawner"), autoescape=True)
 
 
-def render(spawner: Any) -> str:
+def render(spawner: Any, facts: Facts | None = None) -> str:
     """Return the form as HTML.
 
     Args:
         spawner: Whose server it is for.
+        facts: What is true of her; None for `facts_without_database`.
     """
     attempt = _attempt.get() or Attempt()
     general = [one.message for one in attempt.problems if not one.field.startswith("options.")]
     template = _environment().get_template("cards.html")
     why = ended.why(spawner.user.name, spawner.name)
-    return template.render(cards=cards(spawner), general=general, lost=lost(spawner), ended=why)
+    return template.render(cards=cards(spawner, facts), general=general, lost=lost(spawner), ended=why)

@@ -90,7 +90,7 @@ def test_somebody_outside_its_groups_is_told_for_whom_it_is_and_whom_to_ask(prof
     assert "Standard is for analysts" in reason.message
     error = decision.error()
     assert isinstance(error, Denied)
-    assert error.hint == "Ask platform-team for access."
+    assert error.hint == "Ask for access on its card; platform-team keeps it."
     assert [problem.field for problem in error.problems] == ["profile"]
 
 

@@ -120,7 +120,7 @@ def test_an_unknown_profile_is_explained_too() -> None:
 
 def test_all_profiles_of_a_person_those_that_she_may_start_first() -> None:
     found = explain_all(facts("analysts"), "amy")
-    assert [one.profile for one in found] == ["large-memory", "quick-look", "standard", "machine-learning"]
+    assert [one.profile for one in found] == ["standard", "quick-look", "large-memory", "machine-learning"]
     assert [one.allowed for one in found] == [True, True, True, False]
 
 

@@ -80,7 +80,7 @@ def test_from_proposal_to_start(curation: Curation, point: DecisionPoint, databa
     assert start(point).reasons[0].code == "unknown-profile"
     second = curation.approve(UMA, proposed.version.digest)
     assert (second.state, second.approved_by) == ("approved", ("eva", "uma"))
-    assert second.badge().endswith("by 2 people")
+    assert second.badge().endswith("by two people")
     decision = start(point)
     assert decision.allowed
     assert decision.profile.digest == proposed.version.digest

@@ -1,7 +1,12 @@
 """What a notebook would be as a workflow, told before it is published."""
 
+from datetime import timedelta
+
 import pytest
 
+from hub_ext.catalog.decide import Facts
+from hub_ext.catalog.entitled import Entitled
+from hub_ext.db.types import now
 from hub_ext.errors import InvalidInput, TooLarge, Unsupported
 from hub_ext.people import EXAMPLES, Person
 from hub_ext.settings import HubExt
@@ -64,13 +69,17 @@ def test_somebody_without_any_profile_is_told_so(look, make_notebook):
 
 
 def test_the_usual_profile_is_standard_else_the_smallest_that_one_may_use(catalog_store):
-    catalog = catalog_store.current()
-    analyst, modeller = Person("a", frozenset({"analysts"})), Person("m", frozenset({"modellers"}))
-    assert usual_profile(catalog, analyst) == "standard"
-    assert usual_profile(catalog, modeller) == "machine-learning"
-    assert usual_profile(catalog, Person("x")) is None
-    assert usual_profile(catalog, Person(EXAMPLES)) == "standard"
-    assert [profile.name for profile in usable_profiles(catalog, analyst)] == ["quick-look", "standard", "large-memory"]
+    def facts(*groups, **more):
+        return Facts(now(), frozenset(groups), catalog_store.current(), **more)
+
+    somebody = Person("a")
+    assert usual_profile(facts("analysts"), somebody) == "standard"
+    assert usual_profile(facts("modellers"), somebody) == "machine-learning"
+    assert usual_profile(facts(), somebody) is None
+    assert usual_profile(facts(), Person(EXAMPLES)) == "standard"
+    assert [one.name for one in usable_profiles(facts("analysts"))] == ["quick-look", "standard", "large-memory"]
+    entitled = Entitled("n-1", "quick-look", "person", "a", now() + timedelta(days=1))
+    assert usual_profile(facts(entitlements=(entitled,)), somebody) == "quick-look"
 
 
 def test_what_cannot_be_read_is_refused_in_words(look, make_notebook, catalog_store, amy, tmp_path):

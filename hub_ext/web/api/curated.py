@@ -180,7 +180,7 @@ class ReasonWhyNot(Given):
 class ExplanationPart(Given):
     """One thing that a start depends on."""
 
-    about: Literal["group", "version", "option", "environment", "rule"]
+    about: Literal["group", "entitlement", "version", "option", "environment", "rule"]
     name: str
     holds: bool
     words: str

@@ -20,7 +20,7 @@ def list_profiles(context: Context, person: Person) -> list[models.ProfileItem]:
         context: The parts of the service.
         person: Who asks.
     """
-    facts = context.decisions.facts(person.groups)
+    facts = context.decisions.facts_of(person.name, person.groups)
     items = [models.ProfileItem(**_fields(profile, facts)) for profile in facts.catalog.newest()]
     return sorted(items, key=lambda item: not item.usable)
 
@@ -36,7 +36,7 @@ def get_profile(context: Context, person: Person, name: str) -> models.Profile:
     Raises:
         NotFound: If there is none of this name.
     """
-    facts = context.decisions.facts(person.groups)
+    facts = context.decisions.facts_of(person.name, person.groups)
     versions = facts.catalog.versions(name)
     if not versions:
         near = get_close_matches(name[:100], [profile.name for profile in facts.catalog.newest()], n=1)

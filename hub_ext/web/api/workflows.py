@@ -143,8 +143,13 @@ def inspect(context: Context, person: Person, upload: asked.Upload) -> models.In
     Raises:
         HubExtError: As `publishing.inspect`.
     """
+    facts = context.decisions.facts_of(person.name, person.groups)
     found = publishing.inspect(
-        upload.notebook, settings=context.settings, catalog=context.catalog.current(), person=person
+        upload.notebook,
+        settings=context.settings,
+        catalog=facts.catalog,
+        person=person,
+        entitlements=facts.entitlements,
     )
     return models.Inspection(
         name=found.name,

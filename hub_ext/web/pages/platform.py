@@ -28,7 +28,7 @@ class ProfilesPage(Page):
 
     async def get(self) -> None:
         """Show them; those that she may use first."""
-        facts = await self.call(self.context.decisions.facts, self.person.groups)
+        facts = await self.call(self.context.decisions.facts_of, self.person.name, self.person.groups)
         cards = [
             {
                 "profile": profile,

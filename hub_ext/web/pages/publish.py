@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from hub_ext.catalog.loading import Catalog
+from hub_ext.catalog.decide import Facts
 from hub_ext.errors import Conflict, Forbidden, HubExtError, InvalidInput, NotFound, Problem, TooLarge, Unsupported
 from hub_ext.people import Person
 from hub_ext.sharing.access import publishable_owners
@@ -154,8 +154,14 @@ class DraftPage(_Publish):
         self.redirect(where + query({"published": "new" if made.created else "same"}), status=303)
 
     def _inspect(self, upload: Upload, person: Person) -> Inspection:
-        catalog = self.context.catalog.current()
-        return inspect(upload.data, settings=self.context.settings, catalog=catalog, person=person)
+        facts = self.context.decisions.facts_of(person.name, person.groups)
+        return inspect(
+            upload.data,
+            settings=self.context.settings,
+            catalog=facts.catalog,
+            person=person,
+            entitlements=facts.entitlements,
+        )
 
     async def _show(
         self,
@@ -168,7 +174,7 @@ class DraftPage(_Publish):
         error: HubExtError | None = None,
     ) -> None:
         problems = error.problems if error else []
-        catalog = await self.call(self.context.catalog.current)
+        facts = await self.call(self.context.decisions.facts_of, self.person.name, self.person.groups)
         self.show(
             "publish_draft.html",
             key=key,
@@ -177,7 +183,7 @@ class DraftPage(_Publish):
             fields=forms.fields(inspection.schema),
             first_fields=_first_fields(begun, self.person, problems),
             about_fields=about_fields(said, self.person, view.groups if view else (), problems),
-            last_fields=_last_fields(begun, catalog, self.person, problems),
+            last_fields=_last_fields(begun, facts, problems),
             problem=summary(error) if error else None,
         )
 
@@ -204,9 +210,9 @@ def _first_fields(begun: dict[str, str], person: Person, problems: list[Problem]
     return [owner, name]
 
 
-def _last_fields(begun: dict[str, str], catalog: Catalog, person: Person, problems: list[Problem]) -> list[Field]:
+def _last_fields(begun: dict[str, str], facts: Facts, problems: list[Problem]) -> list[Field]:
     errors = {problem.field: problem.message for problem in problems}
-    usable = usable_profiles(catalog, person)
+    usable = usable_profiles(facts)
     listed = [(one.name, one.metadata.title) for one in usable]
     if begun["profile"] and begun["profile"] not in dict(listed):
         listed.append((begun["profile"], f"{begun['profile']} (not for you)"))

@@ -73,7 +73,7 @@ class _OfWorkflow(Page):
             view: The workflow.
             filled: What is in the form.
         """
-        facts = await self.call(self.context.decisions.facts, self.person.groups)
+        facts = await self.call(self.context.decisions.facts_of, self.person.name, self.person.groups)
         problems = filled.error.problems if filled.error else []
         listed = places.places(facts, filled.profile, values=filled.options, typed=filled.typed, problems=problems)
         usable = [place for place in listed if not place.denied]

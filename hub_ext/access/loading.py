@@ -1,0 +1,53 @@
+"""The entitlements of a person, as decisions look at them: loaded with one query."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import cast
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy.orm import Session
+
+from hub_ext.catalog.entitled import Entitled, Kind
+from hub_ext.db.tables import Entitlement, EntitlementImport
+
+PERSON: Kind = "person"
+GROUP: Kind = "group"
+
+# How long one that has ended is still told of: "your access ended on …".
+REMEMBERED = timedelta(days=30)
+
+
+def held_by(user: str, groups: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition on `Entitlement` that it is a person's, or of a group that she is in.
+
+    Args:
+        user: Her name.
+        groups: Her groups.
+    """
+    hers = and_(Entitlement.kind == PERSON, Entitlement.name == user)
+    return or_(hers, and_(Entitlement.kind == GROUP, Entitlement.name.in_(sorted(groups)))) if groups else hers
+
+
+def counted() -> Select[Entitlement]:
+    """Return the query of entitlements that count: those of a file only once the whole file is there."""
+    joined = select(Entitlement).outerjoin(EntitlementImport, EntitlementImport.id == Entitlement.import_id)
+    return joined.where(or_(Entitlement.import_id.is_(None), EntitlementImport.done_at.is_not(None)))
+
+
+def load_entitlements(session: Session, user: str, groups: Collection[str], after: datetime) -> tuple[Entitled, ...]:
+    """Return the entitlements of a person that end after a time.
+
+    Args:
+        session: Any transaction.
+        user: Her name.
+        groups: Groups that she is in.
+        after: Those that had ended by then are left out.
+    """
+    query = counted().where(held_by(user, groups), Entitlement.until > after).order_by(Entitlement.id)
+    columns = (Entitlement.id, Entitlement.profile, Entitlement.kind, Entitlement.name, Entitlement.until)
+    rows = session.execute(query.with_only_columns(*columns, Entitlement.granted_by))
+    return tuple(
+        Entitled(id_, profile, cast(Kind, kind), name, until, by) for id_, profile, kind, name, until, by in rows
+    )
