@@ -60,18 +60,22 @@ def identities(layout: Layout) -> list[Identity]:
 
 
 def make(layout: Layout) -> None:
-    """Make the authority, a certificate for everybody, and the key that signs service accounts' tokens."""
+    """Make the authority, a certificate for everybody, and the key that signs service accounts' tokens.
+
+    What was made before stays; what was begun and not ended is made again.
+    """
     keys = layout.keys
     keys.mkdir(mode=0o700, exist_ok=True)
-    authority, authority_key = keys / "ca.crt", keys / "ca.key"
-    _key(authority_key)
-    _openssl(
-        "req", "-x509", "-new", "-key", authority_key, "-subj", "/CN=hub-ext cluster", "-days", _DAYS, "-out", authority
-    )
+    if not (keys / "ca.crt").exists():
+        _key(keys / "ca.key")
+        subject = ("-subj", "/CN=hub-ext cluster", "-days", _DAYS)
+        _made(keys / "ca.crt", "req", "-x509", "-new", "-key", keys / "ca.key", *subject)
     for identity in identities(layout):
-        _certificate(keys, identity)
-    _key(keys / "service-accounts.key")
-    _openssl("ec", "-in", keys / "service-accounts.key", "-pubout", "-out", keys / "service-accounts.pub")
+        if not (keys / f"{identity.name}.crt").exists():
+            _certificate(keys, identity)
+    if not (keys / "service-accounts.pub").exists():
+        _key(keys / "service-accounts.key")
+        _made(keys / "service-accounts.pub", "ec", "-in", keys / "service-accounts.key", "-pubout")
 
 
 def _certificate(keys: Path, identity: Identity) -> None:
@@ -81,7 +85,7 @@ def _certificate(keys: Path, identity: Identity) -> None:
     _key(key)
     _openssl("req", "-new", "-key", key, "-subj", identity.subject, "-out", request)
     signing = ("-CA", keys / "ca.crt", "-CAkey", keys / "ca.key", "-CAcreateserial", "-extfile", extensions)
-    _openssl("x509", "-req", "-in", request, *signing, "-days", _DAYS, "-out", keys / f"{identity.name}.crt")
+    _made(keys / f"{identity.name}.crt", "x509", "-req", "-in", request, *signing, "-days", _DAYS)
     request.unlink()
     extensions.unlink()
 
@@ -89,6 +93,13 @@ def _certificate(keys: Path, identity: Identity) -> None:
 def _key(path: Path) -> None:
     _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", path)
     path.chmod(0o600)
+
+
+def _made(path: Path, *arguments: str | Path) -> None:
+    """Have openssl write a file, all or nothing."""
+    partial = path.with_suffix(".partial")
+    _openssl(*arguments, "-out", partial)
+    partial.replace(path)
 
 
 def _openssl(*arguments: str | Path) -> None:

@@ -70,8 +70,9 @@ class Cluster:
         self.layout.folder.parent.mkdir(parents=True, exist_ok=True)
         made = prepare(say, notebook=notebook)
         with locked(f"cluster-{self.layout.id}"):
-            if self.node.first is None:
+            if not self.node.whole:
                 self._begin(say)
+            certificates.make(self.layout)
             self._files(made)
             self._start(say)
             self._addons(made)
@@ -117,7 +118,6 @@ class Cluster:
             Addresses.choose(self.layout.folder / "addresses.json", self.layout.id)
             records.write(self.layout)
             self.node.make()
-        certificates.make(self.layout)
 
     def _files(self, made: dict[str, Image]) -> None:
         """Put programs, configuration and images where the node sees them."""

@@ -37,6 +37,15 @@ class Node:
         found = Recorded.load(self.layout.record("node"))
         return found if found is not None and found.alive else None
 
+    @property
+    def whole(self) -> bool:
+        """Whether it runs and its wire is laid: it may have been left half-made."""
+        return self.first is not None and self._wired.exists()
+
+    @property
+    def _wired(self) -> Path:
+        return self.layout.folder / "run" / "wired"
+
     def make(self) -> None:
         """Make the namespaces, the wire and the pods' control group.
 
@@ -51,6 +60,7 @@ class Node:
         outer = self._launch("node", [*command, str(self.layout.folder), str(INSIDE), NODE], environment())
         _until(ready.exists, outer, log)
         self._connect()
+        self._wired.touch()
 
     def _connect(self) -> None:
         """Lay the wire: a pair of network devices, one end here, one in the node."""

@@ -60,6 +60,14 @@ def test_networks_of_a_cluster_are_apart(block: int) -> None:
 
 def test_certificates_are_signed_by_the_cluster_and_readable_by_their_owner_alone(layout: Layout) -> None:
     certificates.make(layout)
+    before = {one: one.read_bytes() for one in layout.keys.iterdir()}
+    (layout.keys / "proxy.crt").unlink()  # as when it was killed then
+    certificates.make(layout)
+    assert {one.name for one, text in before.items() if one.read_bytes() != text} <= {
+        "proxy.crt",
+        "proxy.key",
+        "ca.srl",
+    }
     for identity in certificates.identities(layout):
         file = layout.keys / f"{identity.name}.crt"
         command = ["openssl", "verify", "-CAfile", str(layout.keys / "ca.crt"), str(file)]
