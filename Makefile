@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
-.PHONY: help setup up test check format bench lock screenshots clean cluster cluster-down test-kubernetes
+.PHONY: help setup up test check format bench lock screenshots clean cluster cluster-build cluster-down \
+	test-kubernetes
 
 help:  ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -38,6 +39,11 @@ cluster: $(DEV)  ## a real one-node Kubernetes on this machine (Linux, root)
 	@$(BIN)/python -m tests.cluster check
 	@$(BIN)/python scripts/system_packages.py kubernetes
 	@$(BIN)/python -m tests.cluster up
+
+cluster-build: $(DEV)  ## build what a cluster needs, and start nothing
+	@$(BIN)/python -m tests.cluster check
+	@$(BIN)/python scripts/system_packages.py kubernetes
+	@$(BIN)/python -m tests.cluster prepare
 
 cluster-down: $(DEV)  ## take it down; nothing of it stays
 	@$(BIN)/python -m tests.cluster down

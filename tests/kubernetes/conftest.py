@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,16 +54,17 @@ class UsedCluster:
             found[f"{item['kind']} {meta.get('namespace', '')}/{meta['name']}"] += 1
         return found
 
-    def catalog(self, folder: Path, **changes: Any) -> Path:
+    def catalog(self, folder: Path, images: Mapping[str, str] | None = None, **changes: Any) -> Path:
         """Make a folder of profiles: those that ship, an enclave `cluster`, and a signed lock of its image.
 
         Args:
             folder: Where; it must not exist. The key that signs the lock is put beside it.
+            images: More images of the lock: name → registry, name and digest.
             changes: What the enclave's spec has beside what is needed, or otherwise.
         """
         shutil.copytree(PROJECT / "profiles", folder)
         spec = {"storage_class": self.storage_class} if self.storage_class else {}
-        enclave.write(folder, folder.with_name("images.key"), {NOTEBOOK: self.image}, spec | changes)
+        enclave.write(folder, folder.with_name("images.key"), {NOTEBOOK: self.image, **(images or {})}, spec | changes)
         return folder
 
 

@@ -178,9 +178,11 @@ def listening(address: str) -> Iterator[tuple[int, list[str]]]:
     with http.server.ThreadingHTTPServer((address, 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield server.server_address[1], seen
-        server.shutdown()
-        thread.join()
+        try:
+            yield server.server_address[1], seen
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_memory_limits_are_real(cluster: UsedCluster, namespace: str) -> None:
