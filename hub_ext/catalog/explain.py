@@ -28,6 +28,7 @@ class Part:
         words: What it says, and how it stands with this person.
         allowed: What would be allowed, where it is not what was asked.
         ask: Whom to ask.
+        met: False for a rule that is not met, and yet lets the start through: excepted, or only a warning.
     """
 
     about: str
@@ -36,6 +37,7 @@ class Part:
     words: str
     allowed: str = ""
     ask: str = ""
+    met: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -231,4 +233,4 @@ def _met(rule: Rule, *, judged: bool, warned: bool, excepted: RuleException | No
         words = f"{rule.title}: not met, which is only a warning. {rule.message}"
     else:
         words = f"{rule.title}: met." if judged else f"{rule.title}: not asked, since the start is denied before."
-    return Part("rule", rule.id, holds=True, words=words)
+    return Part("rule", rule.id, holds=True, words=words, met=excepted is None and not warned)

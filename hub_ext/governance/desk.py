@@ -11,6 +11,7 @@ from hub_ext.catalog.explain import Explanation, explain, explain_all
 from hub_ext.catalog.options import shown
 from hub_ext.catalog.snapshot import Catalog
 from hub_ext.db.session import Database
+from hub_ext.db.tables import PolicyException
 from hub_ext.decisions import CatalogStore, DecisionPoint
 from hub_ext.errors import InvalidInput, NotFound
 from hub_ext.governance.checks import Checks
@@ -19,13 +20,11 @@ from hub_ext.governance.environments import environment_images
 from hub_ext.governance.exceptions import Exceptions, Wish
 from hub_ext.governance.overview import Entry, Overview
 from hub_ext.governance.preview import Preview, Wanted, preview
-from hub_ext.governance.rights import must_be
+from hub_ext.governance.rights import must_be, reads_catalog
 from hub_ext.governance.shapes import exception_as_dict, read_time, rules_as_dicts
 from hub_ext.governance.views import VersionInfo
 from hub_ext.people import Person
 from hub_ext.settings import HubExt
-
-_READERS = ("curator", "reviewer", "auditor", "admin")
 
 
 class Desk:
@@ -274,6 +273,10 @@ class Desk:
     # Exceptions.
 
     def exceptions(self, *, ended: bool = False) -> list[dict[str, Any]]:
+        """Return the exceptions as JSON; see `exceptions_list`."""
+        return [exception_as_dict(row) for row in self.exceptions_list(ended=ended)]
+
+    def exceptions_list(self, *, ended: bool = False) -> list[PolicyException]:
         """Return the exceptions, those that end first before the others.
 
         Args:
@@ -283,7 +286,7 @@ class Desk:
             Forbidden: If she has none of the roles that look after the catalog.
         """
         self.must_read()
-        return [exception_as_dict(row) for row in self.exceptions_.listing(ended=ended)]
+        return self.exceptions_.listing(ended=ended)
 
     def grant(self, wish: Mapping[str, Any]) -> dict[str, Any]:
         """Grant an exception; see `Exceptions.grant`.
@@ -308,5 +311,5 @@ class Desk:
         Raises:
             Forbidden: If she has none of the roles that do.
         """
-        if not any(self.person.has_role(role) for role in _READERS):
+        if not reads_catalog(self.person):
             must_be(self.database, self.person, "curator", "profile.look", ("catalog", "versions"))

@@ -11,11 +11,19 @@ from hub_ext.sharing.fields import check_text
 
 LONGEST_WORDS = 2000
 
+# The roles that look after the catalog; curators alone change it.
+READERS = ("curator", "reviewer", "auditor", "admin")
+
 _HINTS = {
     "curator": "Only curators may do that. Ask one, or an admin for the role.",
     "admin": "Only who proposed it, or an admin, may do that.",
     "": "Its author cannot judge it, under whatever name: ask other curators.",
 }
+
+
+def reads_catalog(person: Person) -> bool:
+    """Return whether a person looks after the catalog, with this session or token."""
+    return any(person.has_role(role) for role in READERS)
 
 
 def must_be(database: Database, person: Person, role: str, action: str, subject: tuple[str, str]) -> None:

@@ -61,6 +61,16 @@ def _leaf(item: Any) -> str:
     return "[]" if isinstance(item, list | tuple) else _scalar(item)
 
 
+def lines_of(manifest: Manifest, reasons: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the lines of a manifest as YAML, each with its reason; empty for a line that holds no value.
+
+    Args:
+        manifest: The object.
+        reasons: Path of a leaf → why it is as it is.
+    """
+    return [(line, reasons.get(path, "")) for line, path in _lines(manifest, "", "")]
+
+
 def to_yaml(manifests: Sequence[Manifest], reasons: Sequence[Mapping[str, str]] | None = None) -> str:
     """Return manifests as documents of one YAML text.
 
@@ -70,10 +80,7 @@ def to_yaml(manifests: Sequence[Manifest], reasons: Sequence[Mapping[str, str]] 
     """
     documents = []
     for number, manifest in enumerate(manifests):
-        why = reasons[number] if reasons is not None else {}
-        lines = []
-        for line, path in _lines(manifest, "", ""):
-            reason = why.get(path, "")
-            lines.append(f"{line.ljust(_COLUMN)}  # {reason}" if reason else line)
+        why = lines_of(manifest, reasons[number] if reasons is not None else {})
+        lines = [f"{line.ljust(_COLUMN)}  # {reason}" if reason else line for line, reason in why]
         documents.append("\n".join(lines) + "\n")
     return "---\n".join(documents)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hub_ext.db.session import Database
 from hub_ext.decisions import CatalogStore, DecisionPoint
+from hub_ext.governance.checking import BackgroundChecks
 from hub_ext.governance.checks import Checks
 from hub_ext.governance.desk import Desk
 from hub_ext.people import Person
@@ -35,6 +36,7 @@ class Context:
         catalog: The profiles.
         decisions: The decision point.
         checks: What is known of checks of versions.
+        checking: Works out the rest while nobody waits.
         publisher: Publishes notebooks.
         runs: Orders, cancels and shows runs.
         live: What open pages hear of.
@@ -53,6 +55,7 @@ class Context:
     catalog: CatalogStore
     decisions: DecisionPoint
     checks: Checks
+    checking: BackgroundChecks
     publisher: Publisher
     runs: RunService
     live: Live

@@ -9,7 +9,9 @@ import structlog
 
 from hub_ext.db.session import Database
 from hub_ext.decisions import CatalogStore, DecisionPoint
+from hub_ext.governance.checking import BackgroundChecks
 from hub_ext.governance.checks import Checks
+from hub_ext.governance.overview import Overview
 from hub_ext.runs.live import Live
 from hub_ext.runs.reconcile import Reconciler
 from hub_ext.runs.service import RunService
@@ -38,6 +40,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
     database, store, vault = Database(settings.database), Store(settings.results), Vault(settings.state)
     catalog = CatalogStore(settings)
     decisions = DecisionPoint(database, catalog, settings)
+    checks = Checks()
     runtime = LocalRuntime(settings.state / "launches", settings.state / "cache")
     assets = f"{prefix}static"
     reconciler = Reconciler(database, store, vault, runtime, settings, assets=assets)
@@ -55,7 +58,8 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         store=store,
         catalog=catalog,
         decisions=decisions,
-        checks=Checks(),
+        checks=checks,
+        checking=BackgroundChecks(Overview(database, catalog, settings, checks)),
         publisher=Publisher(database, store, catalog, settings),
         runs=RunService(database, store, decisions, vault, settings, notify=changed),
         live=Live(database, store, runtime, sealer),
@@ -81,12 +85,14 @@ async def run(context: Context, stop: asyncio.Event) -> None:
     waiting = asyncio.create_task(stop.wait())
     working = {asyncio.create_task(context.reconciler.run()), asyncio.create_task(context.sealer.run())}
     shipping = asyncio.create_task(_publish_shipped(context))
+    context.checking.wake()
     try:
         done, _ = await asyncio.wait({waiting, *working}, return_when=asyncio.FIRST_COMPLETED)
         for task in done & working:
             task.result()
     finally:
         waiting.cancel()
+        context.checking.stop()
         await asyncio.gather(context.reconciler.stop(), context.sealer.stop())
         await asyncio.gather(shipping, *working, return_exceptions=True)
 

@@ -124,7 +124,8 @@ class EventsQuery(FollowQuery):
     topics: str = Field(
         default="runs,workflows",
         max_length=2000,
-        description="Names with commas between: `runs` (the caller's), `workflows`, `run:<id>`.",
+        description="Names with commas between: `runs` (the caller's), `workflows`, `run:<id>`; for who looks after "
+        "the catalog, `profiles` and `exceptions`.",
     )
 
 

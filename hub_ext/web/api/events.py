@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hub_ext.errors import InvalidInput
+from hub_ext.errors import Forbidden, InvalidInput
+from hub_ext.governance.rights import reads_catalog
 from hub_ext.people import Person
 from hub_ext.web import stream
 from hub_ext.web.api import asked
@@ -15,6 +16,10 @@ _LAST = {LAST: "Id of the last event seen: the stream goes on after it."}
 _STREAM = {200: Answer("Events, until the browser goes", media=("text/event-stream",))}
 _MOST = 20
 
+# What one may hear of without naming one of one's own.
+TOPICS_OF_ALL = ("runs", "workflows")
+TOPICS_OF_CATALOG = ("profiles", "exceptions")  # for who looks after the catalog
+
 
 def allowed_topics(context: Context, person: Person, asked: str) -> list[str]:
     """Return topics, as they are announced, that a person may hear of.
@@ -26,6 +31,7 @@ def allowed_topics(context: Context, person: Person, asked: str) -> list[str]:
 
     Raises:
         InvalidInput: If there is a topic that nobody could hear of, or too many.
+        Forbidden: If there is one of the catalog, and she does not look after it.
         NotFound: If there is a run that she may not see.
     """
     names = list(dict.fromkeys(name.strip() for name in asked.split(",") if name.strip()))
@@ -37,11 +43,15 @@ def allowed_topics(context: Context, person: Person, asked: str) -> list[str]:
 def _topic(context: Context, person: Person, name: str) -> str:
     if name == "workflows":
         return name
+    if name in TOPICS_OF_CATALOG:
+        if not reads_catalog(person):
+            raise Forbidden("Changes of the catalog are told to curators, reviewers, auditors and admins.")
+        return name
     if name in ("runs", f"runs:{person.name}"):
         return f"runs:{person.name}"
     kind, _, run_id = name.partition(":")
     if kind != "run" or not run_id:
-        raise InvalidInput.of("topics", "may be runs, workflows and run:<id>")
+        raise InvalidInput.of("topics", "may be runs, workflows, profiles, exceptions and run:<id>")
     check_run(context, person, run_id)
     return name
 

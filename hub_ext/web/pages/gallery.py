@@ -10,10 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.tables import ServerStart
+from hub_ext.governance.views import VersionInfo
 from hub_ext.people import Person
 from hub_ext.sharing.listing import Listing, Query, listing
 from hub_ext.sharing.workflows import Home as Latest
 from hub_ext.sharing.workflows import home
+from hub_ext.web.pages.catalog_rows import waits_for
 from hub_ext.web.pages.page import Page
 from hub_ext.web.pages.rendering import query
 
@@ -102,7 +104,15 @@ class HomePage(Page):
         if server is not None:
             versions = self.context.catalog.current().versions(server.profile)
             title = versions[-1].metadata.title if versions else server.profile
-        self.show("home.html", home=latest, server=server, profile_title=title)
+        waiting = await self.call(self._waiting)
+        self.show("home.html", home=latest, server=server, profile_title=title, waiting=waiting)
+
+    def _waiting(self) -> list[VersionInfo]:
+        """Return the versions of profiles that this person is waited for with."""
+        if not self.person.has_role("curator"):
+            return []
+        found = self.context.desk(self.person).overview.waiting()
+        return [one for one in found if waits_for(one, self.person).startswith("you")]
 
     def _load(self) -> tuple[Latest, ServerStart | None]:
         with self.context.database.read() as session:

@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from hub_ext.errors import NotFound
+from hub_ext.governance.rights import reads_catalog
 from hub_ext.people import Person
+from hub_ext.web.api.events import TOPICS_OF_ALL, TOPICS_OF_CATALOG
 from hub_ext.web.base import BaseHandler
 from hub_ext.web.errors import Malformed
 from hub_ext.web.pages import rendering
@@ -56,6 +58,7 @@ class Page(BaseHandler):
             "person": person,
             "navigation": self.navigation(person) if person else [],
             "settings": self.context.settings,
+            "topics": ",".join(TOPICS_OF_ALL + (TOPICS_OF_CATALOG if person and reads_catalog(person) else ())),
             "static": lambda path: rendering.static_link(prefix, path),
             "xsrf_token": _text(self.xsrf_token) if person else "",
         }

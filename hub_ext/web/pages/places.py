@@ -77,14 +77,43 @@ def read_options(profile: Profile, typed: Mapping[str, list[str]]) -> dict[str, 
         profile: The chosen profile.
         typed: All fields of the form.
     """
+    return _read(profile, _of_runs(profile), typed)
+
+
+def _read(profile: Profile, options: Iterable[tuple[str, Option]], typed: Mapping[str, list[str]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, option in _of_runs(profile):
+    for name, option in options:
         texts = typed.get(_name(profile.name, name))
         if option.type == "boolean":
             found[name] = bool(texts)
         elif texts and texts[-1].strip():
             found[name] = _value(option, texts[-1].strip())
     return found
+
+
+def option_fields(
+    profile: Profile, typed: Mapping[str, list[str]] | None = None, problems: Iterable[Problem] = ()
+) -> tuple[Field, ...]:
+    """Return every option of a profile as a field, those of servers alone among them.
+
+    Args:
+        profile: The profile.
+        typed: What a browser sent.
+        problems: What is wrong with that.
+    """
+    errors = {problem.field.removeprefix("options."): problem.message for problem in problems}
+    found = (_option_field(profile.name, name, option, None) for name, option in profile.spec.options.items())
+    return tuple(_keep(one, typed, errors) for one in found)
+
+
+def read_all_options(profile: Profile, typed: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return the options that a form of `option_fields` means.
+
+    Args:
+        profile: The profile.
+        typed: All fields of the form.
+    """
+    return _read(profile, profile.spec.options.items(), typed)
 
 
 def _of_runs(profile: Profile) -> list[tuple[str, Option]]:

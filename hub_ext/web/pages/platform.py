@@ -1,4 +1,4 @@
-"""Pages about the platform itself: profiles, the record of acts, help, the colour of the banner."""
+"""Pages about the platform itself: the record of acts, help, the colour of the banner."""
 
 from __future__ import annotations
 
@@ -7,40 +7,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hub_ext.catalog.decide import may_use
 from hub_ext.errors import InvalidInput
 from hub_ext.web.api import models
 from hub_ext.web.api.audit import check_auditor, list_acts, verify
 from hub_ext.web.base import BaseHandler
-from hub_ext.web.pages import places
 from hub_ext.web.pages.page import Page
 from hub_ext.web.pages.rendering import query
 
 _PERIODS = {"day": ("the last day", 1), "week": ("the last week", 7), "month": ("the last 30 days", 30), "all": ("", 0)}
 _OUTCOMES = ("allowed", "denied", "failed")
 _ACTS = 40
-
-
-class ProfilesPage(Page):
-    """Every profile: what it gives, and whether the person may use it."""
-
-    here = "profiles"
-
-    async def get(self) -> None:
-        """Show them; those that she may use first."""
-        facts = await self.call(self.context.decisions.facts_of, self.person.name, self.person.groups)
-        cards = [
-            {
-                "profile": profile,
-                "denied": may_use(profile, facts),
-                "gives": places.gives(profile),
-                "reaches": places.reaches(profile),
-                "versions": len(facts.catalog.versions(profile.name)),
-            }
-            for profile in facts.catalog.newest()
-        ]
-        cards.sort(key=lambda card: card["denied"] is not None)
-        self.show("profiles.html", cards=cards, problems=facts.catalog.problems if self.person.roles else ())
 
 
 class AuditPage(Page):

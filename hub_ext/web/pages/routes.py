@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 from tornado.routing import URLSpec
 
-from hub_ext.web.pages import assets, gallery, platform, publish, run, signin, workflow
+from hub_ext.web.pages import assets, catalog, curating, gallery, platform, publish, run, signin, workflow
 
 _OF_ONE = r"w/([^/]+)/([^/]+)"
+_VERSION = r"profiles/([a-z0-9-]{1,63})/([1-9][0-9]{0,8})"
 
 
 def routes(prefix: str) -> Iterable[URLSpec]:
@@ -38,7 +39,19 @@ def routes(prefix: str) -> Iterable[URLSpec]:
         ("publish/files", publish.FilesPage, shared),
         ("files/connect", publish.Connect, shared),
         ("files/oauth_callback", publish.Connected, shared),
-        ("profiles", platform.ProfilesPage, {}),
+        ("profiles", catalog.ProfilesPage, {}),
+        ("profiles/cards", catalog.CardsPage, {}),
+        ("profiles/rules", catalog.RulesPage, {}),
+        ("profiles/explain", catalog.ExplainPage, {}),
+        ("profiles/propose", curating.ProposePage, {}),
+        ("profiles/exceptions", curating.ExceptionsPage, {}),
+        (r"profiles/exceptions/([0-9A-Za-z-]{1,64})/revoke", curating.RevokeForm, {}),
+        (_VERSION, catalog.VersionPage, {}),
+        (f"{_VERSION}/preview", catalog.PreviewPage, {}),
+        (f"{_VERSION}/propose", curating.ProposeForm, {}),
+        (f"{_VERSION}/judge", curating.JudgeForm, {}),
+        (f"{_VERSION}/withdraw", curating.WithdrawForm, {}),
+        (f"{_VERSION}/deprecate", curating.DeprecateForm, {}),
         ("audit", platform.AuditPage, {}),
         ("audit/verify", platform.VerifyPage, {}),
         ("help", platform.HelpPage, {}),

@@ -34,6 +34,7 @@ def page(template: str, **values: Any) -> str:
         "settings": HubExt(),
         "static": lambda path: f"{BASE}static/{path}",
         "xsrf_token": "token",
+        "topics": "runs",
     }
     return rendering.render(template, **(common | values))
 

@@ -2,29 +2,37 @@
 
 import { follow } from "./stream.js";
 
-const url = `${document.querySelector("meta[name=hx-base]").content}api/v1/events?topics=runs`;
+const told = (name) => document.querySelector(`meta[name=hx-${name}]`).content;
+const url = `${told("base")}api/v1/events?topics=${told("topics")}`;
 const channel = "BroadcastChannel" in window ? new BroadcastChannel("hub-ext-events") : null;
 const state = { cursor: "", over: false };
+const changed = new Set();
 let waiting = null;
+
+// What an element shows: `data-live` names the topics, `runs` if it names none.
+const shows = (element) => (element.dataset.live || "runs").split(" ").some((topic) => changed.has(topic));
 
 function refresh() {
   waiting = null;
   for (const element of document.querySelectorAll("[data-live]")) {
-    if (element.querySelector("details[open]")) continue; // somebody reads there
+    if (!shows(element)) continue;
+    if (element.querySelector("details[open]") || element.contains(document.activeElement)) continue; // somebody reads there
     htmx.ajax("GET", location.href, { target: `#${element.id}`, select: `#${element.id}`, swap: "outerHTML" });
   }
+  changed.clear();
 }
 
-function heard() {
+function heard(topic) {
+  changed.add(topic);
   waiting ??= setTimeout(refresh, 250);
 }
 
-function tell() {
-  heard();
-  channel?.postMessage("changed");
+function tell(topic) {
+  heard(topic);
+  channel?.postMessage(topic);
 }
 
-channel?.addEventListener("message", heard);
+channel?.addEventListener("message", (event) => heard(event.data));
 
 let stop = null;
 function attend() {
@@ -38,5 +46,5 @@ function attend() {
   else run();
 }
 
-document.addEventListener("visibilitychange", () => { attend(); if (document.visibilityState === "visible") heard(); });
+document.addEventListener("visibilitychange", () => { attend(); if (document.visibilityState === "visible") told("topics").split(",").forEach(heard); });
 attend();

@@ -133,5 +133,9 @@ document.addEventListener("htmx:responseError", (event) => {
 
 tellTimes();
 showChosen();
+for (const tabs of document.querySelectorAll(".hx-tabs")) { // the present tab is in sight where not all of them fit
+  const tab = tabs.querySelector("[aria-current]");
+  if (tab) tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.clientWidth) / 2;
+}
 setInterval(tellTimes, 30000);
 document.querySelector("[data-focus]")?.focus();
