@@ -97,6 +97,13 @@ class Conflict(HubExtError):
     code = "conflict"
 
 
+class Gone(HubExtError):
+    """What this was about has ended for good."""
+
+    title = "That is over"
+    code = "gone"
+
+
 class TooLarge(HubExtError):
     """More bytes than the limit."""
 

@@ -78,6 +78,14 @@ class HubExt(Configurable):
         help="Address that pods reach the sharing service by, such as http://service.hub-ext:8880; "
         "empty: the one that the Hub knows. A service that the Hub runs listens there, where it is an IP address.",
     ).tag(config=True)
+    pods_executors_url = Unicode(
+        "http://hub-ext-service.hub-ext:8882",
+        help="Address that the pods of runs reach the sharing service by. It listens on that port, at the address "
+        "itself where this is one, else at every address of its own.",
+    ).tag(config=True)
+    jobs_at_once = Integer(
+        100, min=1, help="How many runs are pods at the same time, those that wait for a node included; more wait here."
+    ).tag(config=True)
     service_name = Unicode("workflows", help="Name of the sharing service at the Hub.").tag(config=True)
     runs_at_once = Integer(
         2, min=1, help="How many runs the local runtime executes at the same time; more wait in the queue."
@@ -116,6 +124,11 @@ class HubExt(Configurable):
         return Path(self.state_dir).expanduser().resolve()
 
     @property
+    def launches(self) -> Path:
+        """The folder of the launch folders."""
+        return self.state / "launches"
+
+    @property
     def database(self) -> str:
         """The address of the database in use."""
         return str(self.database_url) or f"sqlite:///{self.state / 'hub-ext.sqlite'}"
@@ -134,6 +147,11 @@ class HubExt(Configurable):
     def notebooks(self) -> Path:
         """The folder of shipped workflows in use."""
         return Path(self.notebooks_dir) if self.notebooks_dir else shipped("shared_notebooks")
+
+    @property
+    def at_once(self) -> int:
+        """How many runs are active at the same time."""
+        return int(self.jobs_at_once if self.runtime == "kubernetes" else self.runs_at_once)
 
     def python(self, environment: str) -> str | None:
         """Return the Python executable of an environment, None when there is no such environment."""

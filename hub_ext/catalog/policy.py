@@ -100,10 +100,17 @@ class PerPerson(Model):
 
 
 class Outside(Model):
-    """Where a part of the platform is that runs beside the cluster, and not in it."""
+    """Where a part of the platform is that runs beside the cluster, and not in it.
+
+    Attributes:
+        cidr: Its address.
+        ports: Those that servers reach.
+        executors: The one that runs reach: the sharing service's door for them.
+    """
 
     cidr: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}/[0-9]{1,3}$"), AfterValidator(_one_host)]
     ports: tuple[Annotated[int, Field(ge=1, le=65535, strict=True)], ...] = Field(min_length=1, max_length=8)
+    executors: Annotated[int, Field(ge=1, le=65535, strict=True)] = 8882
 
 
 Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?$")]
@@ -117,6 +124,7 @@ class EnclaveSpec(Model):
         outside: Addresses of Hub, proxy and sharing service, where they run beside the cluster; by default they are
             in `system_namespace`.
         local: Servers and runs are processes of this machine: the digest of an environment stands for an image.
+        queue: Kueue's local queue that runs wait in; each person's namespace needs one of this name. None for no queue.
         registries: Where images come from: host, with its port where it has one, and maybe the beginning of a path.
         without_tls: Hosts of them that are asked by plain HTTP.
         registry_hosts: Other hosts that they may send us to, for a token or for content.
@@ -137,6 +145,7 @@ class EnclaveSpec(Model):
     system_namespace: Name = "hub-ext"
     per_person: PerPerson = PerPerson()
     outside: tuple[Outside, ...] = Field(default=(), max_length=16)
+    queue: Name | None = None
     signers: dict[Name, Pem] = Field(default_factory=dict, max_length=20)
     signatures: Annotated[int, Field(ge=0, le=20, strict=True)] = 1
     verify: Literal["required", "warn", "off"] = "off"

@@ -131,7 +131,7 @@ class Run(Base):
     process: Mapped[dict[str, Any] | None]  # {"pid", "started"}: what the runtime needs to find it again
     cells_total: Mapped[int] = mapped_column(default=0)
     cells_done: Mapped[int] = mapped_column(default=0)
-    reason: Mapped[str] = mapped_column(Text, default="")  # why it ended as it did, in words
+    reason: Mapped[str] = mapped_column(Text, default="")  # why it ended as it did, or what it waits for, in words
     error: Mapped[dict[str, Any] | None]  # {"name", "message", "cell", "traceback"}
     report: Mapped[str | None] = mapped_column(String(160))  # keys in the result store
     output_notebook: Mapped[str | None] = mapped_column(String(160))
@@ -146,6 +146,9 @@ class Run(Base):
 
     workflow: Mapped[Workflow] = relationship()
     version: Mapped[Version] = relationship()
+    decision: Mapped[DecisionRow | None] = relationship(
+        primaryjoin="foreign(Run.decision_id) == DecisionRow.id", viewonly=True
+    )
 
 
 class IdempotencyKey(Base):

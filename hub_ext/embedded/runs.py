@@ -14,7 +14,7 @@ from hub_ext.settings import HubExt
 
 
 def cancel_runs(settings: HubExt, impatient: Callable[[], bool]) -> None:
-    """Cancel the runs that go on, and wait for their end; what is queued stays queued.
+    """Cancel the runs that go on, and wait for their end; what is queued stays queued. Runs in pods go on.
 
     Args:
         settings: All settings.
@@ -24,7 +24,7 @@ def cancel_runs(settings: HubExt, impatient: Callable[[], bool]) -> None:
         HubExtError: If the database or the store does not answer.
     """
     launches = settings.state / "launches"
-    if not launches.is_dir() or not any(launches.iterdir()):
+    if settings.runtime != "local" or not launches.is_dir() or not any(launches.iterdir()):
         return
     # Needed here alone: they take seconds to load, and the process that waits in the foreground is to stay small.
     from hub_ext.db.session import Database

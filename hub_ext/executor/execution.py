@@ -11,6 +11,7 @@ from .folder import Folder
 from .kernel import Kernel
 from .masking import Masker
 from .outputs import Outputs
+from .processes import memory_kills
 from .spec import LaunchSpec
 from .streams import plain
 
@@ -60,6 +61,7 @@ class Execution:
         self.ending: Ending | None = None
         self._current: int | None = None
         self._started = 0.0
+        self._kills = memory_kills()
 
     def begin(self, notebook: Any) -> None:
         """The notebook is loaded."""
@@ -137,6 +139,8 @@ class Execution:
             return
         where = "" if self._current is None else f" in {self.cell_words(self._current)}"
         reason = f"{self.kernel.how_it_ended(ready=self.connected)}{where}"
+        if self.spec.memory_held and memory_kills() > self._kills:
+            reason = f"it needed more memory than its {self.spec.memory_words}{where}"
         words = self.kernel.last_words(self.masker)
         error = {"name": "KernelDied", "message": reason, "cell": self._current, "traceback": plain(words)}
         self.ending = Ending("failed", reason, error)

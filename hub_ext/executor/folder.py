@@ -6,6 +6,8 @@ import contextlib
 import fcntl
 import json
 import os
+import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,10 @@ MARKER = "HUB_EXT_LAUNCH"
 RESERVED = 64 * 1024
 
 _LARGEST_OUTCOME = 2**20
+_LAST_WORDS = 2000
+_MOST_LOOKED_AT = 20_000
+_NOT_KEPT = frozenset({"__pycache__", ".ipynb_checkpoints"})
+_KIND = re.compile(r"[a-z_]{1,40}")
 
 
 class Folder:
@@ -42,6 +48,7 @@ class Folder:
         self.picture = root / "picture.png"
         self.outcome = root / "outcome.json"
         self.reserve = root / "outcome.reserved"
+        self.left_out = root / "left-out.txt"
 
     @property
     def launch_id(self) -> str:
@@ -105,31 +112,63 @@ class Folder:
             return None
         return found if isinstance(found, dict) else None
 
+    def how_it_ended(self, code: int | None) -> str:
+        """Return in words how an executor ended that did not tell it itself.
+
+        Args:
+            code: Its exit code, negative for a signal; None if nobody knows.
+        """
+        how = "the executor was ended from outside"
+        if code is not None and code < 0:
+            how = f"the executor was ended by signal {-code}"
+        elif code:
+            how = f"the executor ended with exit code {code}"
+        with contextlib.suppress(OSError):
+            last = self.log.read_bytes()[-_LAST_WORDS:].decode(errors="replace").strip().rpartition("\n")[2]
+            return f"{how} ({last[:300]})" if last and code and code > 0 else how
+        return how
+
     def read_events(self, offset: int, limit: int = 4 * 2**20) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield complete events from a byte offset on.
 
         Args:
             offset: Where to begin; the beginning of a line.
-            limit: Most bytes that are read in one go (one line is always read whole).
+            limit: Most bytes of events that are read in one go (one line is always read whole).
 
         Yields:
             The offset after the event, and the event.
         """
         with contextlib.suppress(OSError), self.events.open("rb") as stream:
             stream.seek(offset)
-            while stream.tell() - offset < limit:
+            while limit > 0:
                 line = stream.readline()
                 if not line.endswith(b"\n"):
                     return
                 event = parse_event(line)
                 if event is not None:
+                    limit -= len(line)
                     yield stream.tell(), event
+
+    def files(self) -> Iterator[tuple[Path, int]]:
+        """Yield the regular files below `work` and their sizes, by name; links are neither followed nor told."""
+        looked_at = 0
+        for here, folders, names in os.walk(self.work, followlinks=False):
+            folders[:] = sorted(name for name in folders if name not in _NOT_KEPT)
+            for name in sorted(names):
+                looked_at += 1
+                if looked_at > _MOST_LOOKED_AT:
+                    return
+                path = Path(here, name)
+                found = path.lstat()
+                if stat.S_ISREG(found.st_mode):
+                    yield path, found.st_size
 
 
 def parse_event(line: bytes) -> dict[str, Any] | None:
-    """Return the event that a line holds; None for a line that a killed writer left in pieces."""
+    """Return the event that a line holds; None for one that a killed writer left in pieces, or that is none of ours."""
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) and isinstance(event.get("type"), str) else None
+    kind = event.get("type") if isinstance(event, dict) else None
+    return event if isinstance(kind, str) and _KIND.fullmatch(kind) and kind != "state" else None

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _SETTLE = 5.0  # seconds until the end of killed processes is given up; they are in the kernel of the system then
 
@@ -27,6 +28,22 @@ def die_with_parent() -> None:
     """End this process as soon as the thread that started it ends (Linux). Called in the child, before exec."""
     with contextlib.suppress(AttributeError):
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def hide() -> None:
+    """Let no other process of this user look into this one's memory or environment (Linux)."""
+    with contextlib.suppress(AttributeError):
+        _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def memory_kills() -> int:
+    """Return how often the system ended a process of this container because its memory was used up."""
+    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
+        with contextlib.suppress(OSError, ValueError):
+            for line in Path(path).read_text(encoding="ascii").splitlines():
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    return 0
 
 
 def prefer_for_memory_kill(pid: int) -> None:

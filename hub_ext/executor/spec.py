@@ -28,6 +28,8 @@ class LaunchSpec:
         startup: Seconds until a kernel that does not answer is given up.
         grace: Seconds that a cell has to end after it was interrupted.
         font_cache: Folder with font lists of matplotlib that are copied, so that fonts are not scanned; may be empty.
+        memory_held: Whether the system holds the run to `memory`, and ends what needs more.
+        repeatable: Whether its author says that it may be run again after it was ended in the middle.
     """
 
     run_id: str
@@ -45,6 +47,8 @@ class LaunchSpec:
     startup: float = 60.0
     grace: float = 2.0
     font_cache: str = ""
+    memory_held: bool = False
+    repeatable: bool = False
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
@@ -53,6 +57,11 @@ class LaunchSpec:
     @classmethod
     def read(cls, path: Path) -> LaunchSpec:
         """Return what a file says."""
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        content["kernel"], content["secrets"] = tuple(content["kernel"]), tuple(content["secrets"])
-        return cls(**content)
+        return cls.of(json.loads(path.read_text(encoding="utf-8")))
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> LaunchSpec:
+        """Return what JSON says; what is not known is left out, since an image may be older than the service."""
+        known = {name: value for name, value in content.items() if name in cls.__dataclass_fields__}
+        known["kernel"], known["secrets"] = tuple(known["kernel"]), tuple(known["secrets"])
+        return cls(**known)

@@ -22,6 +22,7 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "hub-ext"}
 PORT = 8888  # of a notebook server
 HUB_PORT = 8081  # of the Hub's API
 SERVICE_PORT = 8880  # of the sharing service
+EXECUTORS_PORT = 8882  # of the sharing service, for executors alone
 # They hand out the credentials of machines and pods in most clouds; the last is the first, translated to IPv6.
 _CREDENTIALS = tuple(ipaddress.ip_network(one) for one in ("169.254.0.0/16", "fd00:ec2::/32", "64:ff9b::a9fe:0/112"))
 _USER = 1000
@@ -43,6 +44,15 @@ def label_value(text: str) -> str:
     return f"{safe.strip('-_.')[:48].rstrip('-_.') or 'x'}--{digest}"
 
 
+def marks_of_platform(system: str) -> dict[str, str]:
+    """Return the labels of everything that a platform makes.
+
+    Args:
+        system: Its namespace: two platforms in one cluster leave each other's alone.
+    """
+    return {**MANAGED_BY, f"{PREFIX}/platform": label_value(system)}
+
+
 def marks_of_person(user: str, system: str) -> dict[str, str]:
     """Return the labels of everything that is made for a person.
 
@@ -50,7 +60,7 @@ def marks_of_person(user: str, system: str) -> dict[str, str]:
         user: Who.
         system: Namespace of the platform that makes it: two platforms in one cluster leave each other's alone.
     """
-    return {**MANAGED_BY, f"{PREFIX}/platform": label_value(system), f"{PREFIX}/user": label_value(user)}
+    return {**marks_of_platform(system), f"{PREFIX}/user": label_value(user)}
 
 
 def labels(
@@ -176,7 +186,7 @@ def pod_spec(
             "runAsUser": _USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "terminationGracePeriodSeconds": 10,
+        "terminationGracePeriodSeconds": 10 if port is not None else 30,  # a run that is ended tells what it did
         "volumes": [home, {"name": "tmp", "emptyDir": {"sizeLimit": _TMP_SIZE}}],
     }
     if deadline is not None:
@@ -271,13 +281,15 @@ def network_policy(
         marks: Labels of the pod that it is for.
         egress: What the profile names.
         system: Namespace of the Hub, its proxy and the sharing service.
-        outside: Where they are when they are not in the cluster: addresses, each with its ports.
+        outside: Where they are when they are not in the cluster: addresses, each with its ports, those for executors
+            alone for a run.
     """
     components = {"matchLabels": {"app.kubernetes.io/part-of": "hub-ext"}}
     platform = {"namespaceSelector": _named(system), "podSelector": components}
     dns = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
     there = [({"ipBlock": {"cidr": cidr}}, ports) for cidr, ports in outside]
-    there = there or [(platform, (HUB_PORT, SERVICE_PORT))]
+    is_run = marks[f"{PREFIX}/purpose"] == "run"
+    there = there or [(platform, (EXECUTORS_PORT,) if is_run else (HUB_PORT, SERVICE_PORT))]
     rules = [
         {"to": [{"namespaceSelector": _named("kube-system")}], "ports": dns},
         *({"to": [one], "ports": _tcp(ports)} for one, ports in there),
@@ -288,7 +300,7 @@ def network_policy(
             "matchLabels": {key: marks[key] for key in (f"{PREFIX}/purpose", f"{PREFIX}/name", f"{PREFIX}/launch")}
         },
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": [one for one, _ in there], "ports": _tcp([PORT])}],
+        "ingress": [] if is_run else [{"from": [one for one, _ in there], "ports": _tcp([PORT])}],
         "egress": rules,
     }
     return _network_policy(name, namespace, spec, marks)
@@ -362,8 +374,27 @@ def limit_range(namespace: str, room: Room) -> Manifest:
     return {"apiVersion": "v1", "kind": "LimitRange", "metadata": metadata, "spec": {"limits": limits}}
 
 
+def owned(manifest: Manifest, job: Manifest) -> Manifest:
+    """Return an object that goes when a Job goes, whoever deletes that.
+
+    Args:
+        manifest: The object, of the same namespace.
+        job: The Job, as the API server has it.
+    """
+    about = job["metadata"]
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": about["name"], "uid": about["uid"]}
+    return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [owner]}}
+
+
 def job(
-    name: str, namespace: str, marks: Mapping[str, str], spec: Manifest, *, keep: int, queue: str | None
+    name: str,
+    namespace: str,
+    marks: Mapping[str, str],
+    spec: Manifest,
+    *,
+    keep: int,
+    queue: str | None,
+    repeats: int = 0,
 ) -> Manifest:
     """Return the Job of a run.
 
@@ -374,18 +405,26 @@ def job(
         spec: From `pod_spec`.
         keep: Seconds that it stays after its end.
         queue: Kueue's local queue, where one is used.
+        repeats: How often it is run again when its pod is lost; an executor that ends with another code than 143, or
+            that needs too much memory, is not.
     """
     own = dict(marks) | ({"kueue.x-k8s.io/queue-name": queue} if queue else {})
+    made: Manifest = {
+        "backoffLimit": repeats,
+        "completions": 1,
+        "parallelism": 1,
+        "podReplacementPolicy": "Failed",
+        "suspend": queue is not None,
+        "ttlSecondsAfterFinished": keep,
+        "template": {"metadata": {"labels": dict(marks)}, "spec": spec},
+    }
+    if repeats:
+        lost = {"action": "Count", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+        codes = {"containerName": "notebook", "operator": "NotIn", "values": [0, 143]}
+        made["podFailurePolicy"] = {"rules": [lost, {"action": "FailJob", "onExitCodes": codes}]}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": name, "namespace": namespace, "labels": own},
-        "spec": {
-            "backoffLimit": 0,
-            "completions": 1,
-            "parallelism": 1,
-            "suspend": queue is not None,
-            "ttlSecondsAfterFinished": keep,
-            "template": {"metadata": {"labels": dict(marks)}, "spec": spec},
-        },
+        "spec": made,
     }

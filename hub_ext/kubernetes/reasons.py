@@ -114,7 +114,7 @@ def _changes(start: Start) -> Iterator[tuple[str, Start]]:
         renamed = profile.model_copy(update={"metadata": about.model_copy(update={field: value})})
         yield f"profile metadata.{field}", replace(start, profile=renamed)
     limits = enclave.spec
-    for field, text in (("storage_class", "other"), ("system_namespace", "other")):
+    for field, text in (("storage_class", "other"), ("system_namespace", "other"), ("queue", "other")):
         changed = enclave.model_copy(update={"spec": limits.model_copy(update={field: text})})
         yield f"enclave {field}", replace(start, enclave=changed)
     each = limits.per_person

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from hub_ext.catalog.models import Profile, Spec
 from hub_ext.catalog.policy import Enclave
@@ -15,7 +15,11 @@ from hub_ext.kubernetes.objects import Manifest
 from hub_ext.sharing.names import safe_slug
 
 SERVER_COMMAND = ("tini", "-g", "--", "jupyterhub-singleuser")  # tini ends what a person leaves behind
-RUN_COMMAND = ("python", "-m", "hub_ext_executor")
+RUN_COMMAND = ("python", "-m", "hub_ext_executor", "--remote")
+RUN_GRACE = 900  # seconds past a run's deadline that its pod has to start, to send its results, and to end
+RUN_REPEATS = 2  # how often a run is done again whose author says that it may be
+_LONGEST = 30 * 24 * 3600  # seconds of a pod's life, by the rule `has-an-end`
+_KEPT = 3600  # seconds that a Job stays that nobody removes
 
 
 @dataclass(frozen=True)
@@ -44,13 +48,25 @@ class Rendering:
         return [self.namespace, *self.around, *([self.home] if self.home else []), self.network, last]
 
 
+class Version(Protocol):
+    """What a rendering needs of a profile's version; `Profile` is one."""
+
+    @property
+    def name(self) -> str:
+        """Name of the profile."""
+
+    @property
+    def version(self) -> int:
+        """Number of the version."""
+
+
 def namespace_name(user: str) -> str:
     """Return the name of a person's namespace: ours by its prefix, never met by another person's."""
     return f"{objects.PREFIX}-{safe_slug(user, 50)}"
 
 
 def render(
-    profile: Profile,
+    profile: Profile | Version,
     spec: Spec,
     enclave: Enclave,
     *,
@@ -60,6 +76,7 @@ def render(
     image: str,
     launch: str = "start",
     room: Room | None = None,
+    repeatable: bool = False,
 ) -> Rendering:
     """Return what a start of a profile makes.
 
@@ -73,6 +90,7 @@ def render(
         image: Registry, name and digest (`judging.image_of`).
         launch: Id of a server's start; what only that start needs is called so.
         room: The most that this person may start; by default what this profile can be made to take.
+        repeatable: Whether a run whose pod is lost may be done again.
     """
     where, system = namespace_name(user), enclave.spec.system_namespace
     server = purpose == "server"
@@ -89,14 +107,18 @@ def render(
         env={"HUB_EXT_PROFILE": profile.name},
         home_claim="home" if home else None,
         port=objects.PORT if server else None,
-        deadline=spec.lifetime.maximum * 60,
-        secret=launch if server else None,
+        deadline=min(spec.lifetime.maximum * 60 + (0 if server else RUN_GRACE), _LONGEST),
+        secret=launch,
     )
     pod = objects.pod(server_name(name) if server else name, where, marks, pod_spec)
-    outside = [(one.cidr, one.ports) for one in enclave.spec.outside]
+    outside = [(one.cidr, one.ports if server else (one.executors,)) for one in enclave.spec.outside]
     network = objects.network_policy(launch, where, marks, spec.network.egress, system, outside)
-    job = None if server else objects.job(name, where, marks, pod_spec, keep=3600, queue=None)
-    around = _around(where, enclave, (room or largest(profile)) | room_of(spec))
+    job = None
+    if not server:
+        repeats = RUN_REPEATS if repeatable else 0
+        job = objects.job(name, where, marks, pod_spec, keep=_KEPT, queue=enclave.spec.queue, repeats=repeats)
+    room = room or (largest(profile) if isinstance(profile, Profile) else Room())
+    around = _around(where, enclave, room | room_of(spec))
     namespace = objects.namespace(where, user, enclave.metadata.name, system)
     return Rendering(namespace, pod, network, home, around, job)
 

@@ -98,7 +98,7 @@ class Watch:
             try:
                 if not self._version:
                     await self._list()
-                self.current, began = True, time.monotonic()
+                began = time.monotonic()
                 await self._follow()
                 if time.monotonic() - began > _TOO_SHORT:
                     pause = _FIRST_PAUSE
@@ -139,6 +139,7 @@ class Watch:
             elif before["metadata"].get("resourceVersion") != one["metadata"].get("resourceVersion"):
                 self._tell("MODIFIED", one)
         self._version = found["metadata"]["resourceVersion"]
+        self.current = True
         self.synced.set()
 
     async def _follow(self) -> None:
@@ -149,6 +150,7 @@ class Watch:
             "timeoutSeconds": _LONGEST,
         }
         async with self.cluster.follow(self._path, query, _LONGEST + _SLACK) as lines:
+            self.current = True
             async for line in lines:
                 self._take(json.loads(line))
 

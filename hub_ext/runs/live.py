@@ -71,7 +71,7 @@ class Live:
             NotFound: If there is no such run.
         """
         offset, told = _read_cursor(cursor)
-        looked, seen = 0.0, -1
+        looked, seen, said = 0.0, -1, ""
         state: dict[str, Any] = {}
         launch_id: str | None = None
         while True:
@@ -85,8 +85,8 @@ class Live:
                 while batch := await asyncio.to_thread(_some, source):
                     for offset, event in batch:
                         yield LiveEvent(f"{offset}-{told}", event.pop("type"), event)
-            if state["state"] != told:
-                told = state["state"]
+            if state["state"] != told or (not ended and state["reason"] != said):
+                told, said = state["state"], state["reason"]
                 yield LiveEvent(f"{offset}-{told}", "state", state)
             if ended:
                 return

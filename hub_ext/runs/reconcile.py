@@ -120,6 +120,7 @@ class Reconciler:
 
     def _leave(self) -> None:
         self._rounds.close()
+        self._runtime.close()
         try:
             self._lease.release()
         except (HubExtError, SQLAlchemyError):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import mimetypes
-import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,6 @@ from hub_ext.executor.folder import Folder
 from hub_ext.store import Store, safe_path
 
 MOST_ARTIFACTS = 1000
-
-_MOST_LOOKED_AT = 20_000
-_NOT_KEPT = frozenset({"__pycache__", ".ipynb_checkpoints"})
 
 
 @dataclass(frozen=True)
@@ -69,26 +65,56 @@ def collect(store: Store, folder: Folder, run_id: str, limit: int) -> Results:
         stored[name] = f"{prefix}/{name}" if _is_regular(path) else None
         if stored[name]:
             store.put_file(f"{prefix}/{name}", path)
-    artifacts, left_out = _collect_artifacts(store, folder.work, prefix, limit)
+    found = {path.relative_to(folder.work).as_posix(): (path, size) for path, size in folder.files()}
+    chosen = choose(((name, size) for name, (_, size) in found.items()), limit)
+    for name, _ in chosen.kept:
+        store.put_file(f"{prefix}/artifacts/{name}", found[name][0])
+    artifacts = [{"path": name, "size": size, "type": _type(name)} for name, size in chosen.kept]
+    left_out = "; ".join(filter(None, (_left_out_before(folder), chosen.left_out)))
     return Results(stored["report.html"], stored["notebook.ipynb"], stored["picture.png"], artifacts, left_out)
 
 
-def _collect_artifacts(store: Store, work: Path, prefix: str, limit: int) -> tuple[list[dict[str, Any]], str]:
-    artifacts: list[dict[str, Any]] = []
+@dataclass(frozen=True)
+class Chosen:
+    """Which files are kept.
+
+    Attributes:
+        kept: Their names and sizes.
+        left_out: Why others are not, in words; empty if all are.
+    """
+
+    kept: list[tuple[str, int]]
+    left_out: str
+
+
+def choose(files: Iterable[tuple[str, int]], limit: int) -> Chosen:
+    """Choose the files that become artifacts.
+
+    Args:
+        files: Path below the working folder, and size.
+        limit: Most bytes of all.
+    """
+    kept: list[tuple[str, int]] = []
     total, refused = 0, _Refused()
-    for found, size in _files(work):
-        kept = _name(found, work)
-        if kept is None:
+    for name, size in files:
+        if not _can_be_kept(name):
             refused.names += 1
-        elif len(artifacts) >= MOST_ARTIFACTS:
+        elif len(kept) >= MOST_ARTIFACTS:
             refused.count += 1
         elif total + size > limit:
             refused.size += 1
         else:
-            store.put_file(f"{prefix}/artifacts/{kept}", found)
-            artifacts.append({"path": kept, "size": size, "type": _type(kept)})
+            kept.append((name, size))
             total += size
-    return artifacts, refused.words(limit)
+    return Chosen(kept, refused.words(limit))
+
+
+def _left_out_before(folder: Folder) -> str:
+    """Return what was left out already before it came here (`hub_ext.runs.mirror`)."""
+    try:
+        return folder.left_out.read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def _is_regular(path: Path) -> bool:
@@ -98,30 +124,14 @@ def _is_regular(path: Path) -> bool:
         return False
 
 
-def _files(root: Path) -> Iterator[tuple[Path, int]]:
-    """Yield regular files and their sizes, by name; symbolic links are neither followed nor kept."""
-    looked_at = 0
-    for here, folders, names in os.walk(root, followlinks=False):
-        folders[:] = sorted(name for name in folders if name not in _NOT_KEPT)
-        for name in sorted(names):
-            looked_at += 1
-            if looked_at > _MOST_LOOKED_AT:
-                return
-            path = Path(here, name)
-            found = path.lstat()
-            if stat.S_ISREG(found.st_mode):
-                yield path, found.st_size
-
-
-def _name(path: Path, root: Path) -> str | None:
-    """Return the name that an artifact is kept under; None when it cannot be shown or sent safely."""
-    name = path.relative_to(root).as_posix()
+def _can_be_kept(name: str) -> bool:
+    """Return whether a file can be shown and sent safely under its name."""
     try:
         name.encode()
         safe_path(name)
     except (UnicodeEncodeError, InvalidInput):
-        return None
-    return name if name.isprintable() else None
+        return False
+    return name.isprintable()
 
 
 def _type(name: str) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload
@@ -32,9 +33,9 @@ from hub_ext.store import Store
 LEASE = "reconciler"
 
 _PATIENCE = 30.0  # seconds that an executor has to begin after it was told to go
-_OVERDUE = 60.0  # seconds past its deadline after which an executor that should have ended its run is ended itself
 _UNHEARD = 15.0  # seconds after which a run that was asked to end is ended
 _TELL = 0.5  # seconds between two times that the progress of a run is written
+_WORTH_TELLING = 1.0  # seconds that a run waits for something until that is written
 _ATTEMPTS = 3  # starts of a run whose executor ends before it begins
 _STORE_ATTEMPTS = 5
 _AGAIN = 1.0  # seconds, doubled each time, until something that failed is tried again
@@ -57,6 +58,8 @@ class Watched:
         done: Cells that are done.
         total: Cells in all.
         told: When its progress was last written.
+        waits: What it waits for before it begins.
+        waits_since: Since when.
         since: When this process first saw the launch.
         cancelled_at: When its executor was asked to end.
         ended_for: Why we ended it ourselves.
@@ -70,6 +73,8 @@ class Watched:
     done: int = 0
     total: int = 0
     told: float = 0.0
+    waits: str = ""
+    waits_since: float = 0.0
     since: float = 0.0
     cancelled_at: float | None = None
     ended_for: str | None = None
@@ -118,6 +123,7 @@ class Rounds:
         self._assets = assets
         self._done = done
         self._watched: dict[str, Watched] = {}
+        self._orphans: set[str] = set()  # launches that no active run had at the last sweep
         self.stop_reason = "the platform was stopped"
         self._enders = ThreadPoolExecutor(2, thread_name_prefix="results")
 
@@ -131,10 +137,13 @@ class Rounds:
             needed = set(session.scalars(select(Run.id).where(Run.state.in_(["queued", *ACTIVE]))))
             launches = set(session.scalars(select(Run.launch_id).where(Run.state.in_(ACTIVE))))
             ended = set(session.scalars(select(Run.id).where(Run.id.in_(self._vault.kept()), Run.state.in_(ENDED))))
-        for launch_id in self._runtime.launches():
-            if launch_id not in launches and isinstance(self._runtime.observe(launch_id), Ended):
+        left = [launch_id for launch_id in self._runtime.launches() if launch_id not in launches]
+        for launch_id in left:
+            # One that lives may be about to hear that its run is over; it has until the next time.
+            if launch_id in self._orphans or isinstance(self._runtime.observe(launch_id), Ended):
                 self._runtime.end(launch_id, None)
                 self._runtime.remove(launch_id)
+        self._orphans = set(left)
         self._vault.sweep(needed, ended)
 
     def look(self, *, start: bool = True) -> bool:
@@ -152,7 +161,7 @@ class Rounds:
             del self._watched[gone]
         for run in active:
             self._tend_safely(run)
-        free = self._settings.runs_at_once - len(active)
+        free = self._settings.at_once - len(active)
         started = False
         while start and free > 0 and self._start_next():
             started, free = True, free - 1
@@ -177,7 +186,7 @@ class Rounds:
                 return False
             run = self._for_update(session, run_id)
             run.launch_id = new_id("l")
-            run.process = {"attempt": 1}
+            run.process = {**_lasting(run), "attempt": 1}
             move(session, run, "starting", writer="reconciler", actor=RECONCILER)
         self._watched[run.id] = Watched(since=time.monotonic())
         self._launch(run)
@@ -208,7 +217,7 @@ class Rounds:
             with self._database.write() as session:
                 row = self._for_update(session, run.id)
                 if row.cancel_requested_at is None:
-                    row.process = {**started.process, "attempt": attempt}
+                    row.process = {**_lasting(row), **started.process, "attempt": attempt}
         except BaseException:
             started.drop()
             raise
@@ -230,13 +239,13 @@ class Rounds:
         watched = self._watched[run.id]
         attempt = (run.process or {}).get("attempt", 1) + (1 if watched.ours else 0)
         if attempt > _ATTEMPTS:
-            self._end(run, Verdict("failed", f"it could not be started: {ended.words}"), Results())
+            self._end(run, Verdict("failed", f"it could not be started: {ended.reason or ended.words}"), Results())
             return
         old = run.launch_id
         with self._database.write() as session:
             row = self._for_update(session, run.id)
             row.launch_id = new_id("l")
-            row.process = {"attempt": attempt}
+            row.process = {**_lasting(row), "attempt": attempt}
             move(session, row, "starting", writer="reconciler", actor=RECONCILER)
         self._watched[run.id] = Watched(since=time.monotonic(), failures=watched.failures)
         self._runtime.remove(str(old))
@@ -263,6 +272,8 @@ class Rounds:
             self._tend_ended(run, watched, state)
             return
         self._read_progress(run, watched, begun=state.begun)
+        if not state.begun:
+            self._tell_waiting(run, watched, state.waiting)
         if run.cancel_requested_at is not None:
             self._cancel(run, watched, state)
         elif run.started_at is None and time.monotonic() - watched.since > _PATIENCE and not state.begun:
@@ -274,7 +285,8 @@ class Rounds:
             self._end_overdue(run, watched, state)
 
     def _tend_ended(self, run: Run, watched: Watched, state: Ended) -> None:
-        if state.begun or state.outcome is not None or run.state == "running" or run.cancel_requested_at is not None:
+        over = state.begun or state.outcome is not None or state.final
+        if over or run.state == "running" or run.cancel_requested_at is not None:
             watched.ending = True
             self._enders.submit(self._finish, run, watched, state)
         else:
@@ -284,7 +296,7 @@ class Rounds:
         for offset, event in self._runtime.folder(str(run.launch_id)).read_events(watched.offset):
             watched.offset = offset
             if event["type"] == "run_started":
-                watched.total = count(event.get("cells")) or 0
+                watched.done, watched.total = 0, count(event.get("cells")) or 0
             elif event["type"] == "cell_finished":
                 watched.done += 1
         begins = begun and run.state == "starting"
@@ -298,6 +310,19 @@ class Rounds:
                     move(session, row, "running", writer="reconciler", actor=RECONCILER)
                 else:
                     announce(session, row)
+
+    def _tell_waiting(self, run: Run, watched: Watched, words: str) -> None:
+        """Write down what a run waits for before it begins, unless that is over in a moment."""
+        at = time.monotonic()
+        if words:
+            watched.since = at
+        if words != watched.waits:
+            watched.waits, watched.waits_since = words, at
+        if words != run.reason and at - watched.waits_since >= _WORTH_TELLING and run.cancel_requested_at is None:
+            with self._database.write() as session:
+                row = self._for_update(session, run.id)
+                row.reason = words
+                announce(session, row)
 
     def _cancel(self, run: Run, watched: Watched, state: Alive) -> None:
         launch_id, at = str(run.launch_id), time.monotonic()
@@ -316,7 +341,7 @@ class Rounds:
         lasted = state.age
         if lasted is None and run.started_at is not None:
             lasted = (now() - run.started_at).total_seconds()
-        if lasted is not None and minutes and lasted > minutes * 60 + _OVERDUE:
+        if lasted is not None and minutes and lasted > minutes * 60 + state.spare:
             watched.ended_for = f"ran longer than its limit of {in_words(minutes)}"
             self._runtime.end(str(run.launch_id), run.process)
 
@@ -377,5 +402,10 @@ class Rounds:
         self._runtime.remove(str(run.launch_id))
 
 
+def _lasting(run: Run) -> dict[str, Any]:
+    """Return what of `Run.process` is true for all launches of a run: what its order found (`RunService`)."""
+    return {name: value for name, value in (run.process or {}).items() if name == "around"}
+
+
 def _with_version() -> Select[Run]:
-    return select(Run).options(joinedload(Run.version), joinedload(Run.workflow))
+    return select(Run).options(joinedload(Run.version), joinedload(Run.workflow), joinedload(Run.decision))

@@ -173,6 +173,8 @@ class RunService:
         if decision.spec is not None and decision.profile is not None:
             run.profile_version = decision.profile.version
             run.spec = decision.spec.model_dump(mode="json", by_alias=True)
+        if decision.rendering is not None and self.settings.runtime == "kubernetes":
+            run.process = {"around": list(decision.rendering.around)}  # it follows from her groups, known here alone
         return decision
 
     def _claimed(self, session: Session, person: Person, claim: Claim | None) -> Run | None:

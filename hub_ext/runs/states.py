@@ -71,7 +71,7 @@ def move(session: Session, run: Run, to: State, *, writer: Writer, actor: str, r
         to: Its next state.
         writer: Which part of us asks.
         actor: Who acts, for the audit.
-        reason: Why it ended as it did, in words.
+        reason: Why it ended as it did, in words. Until then, `Run.reason` says what it waits for.
 
     Raises:
         IllegalMove: If the table does not allow it.
@@ -82,6 +82,7 @@ def move(session: Session, run: Run, to: State, *, writer: Writer, actor: str, r
         raise IllegalMove(msg)
     at = now()
     run.state = to
+    run.reason = reason if to in ENDED else ""
     if to == "queued":
         workflow = session.get(Workflow, run.workflow_id)
         if workflow is not None:
@@ -91,7 +92,6 @@ def move(session: Session, run: Run, to: State, *, writer: Writer, actor: str, r
     detail: dict[str, Any] = {"launch": run.launch_id} if run.launch_id else {}
     if to in ENDED:
         run.ended_at = at
-        run.reason = reason
         detail |= {"state": to, "reason": reason[:500]}
     if to == "queued":
         detail |= {"workflow": run.workflow_id, "version": run.version_id, "decision": run.decision_id}

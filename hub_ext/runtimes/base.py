@@ -6,8 +6,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from hub_ext.catalog.models import Spec
 from hub_ext.executor.folder import Folder
 from hub_ext.executor.spec import LaunchSpec
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What was decided on, for a runtime that makes more of it than a process.
+
+    Attributes:
+        user: Whose run it is.
+        profile: Name of the profile.
+        version: Its version.
+        resolved: The profile with the chosen options in it.
+        image: Registry, name and digest, as the decision recorded them.
+        around: What bounds the person's namespace, as it was decided; empty for what this run alone needs.
+    """
+
+    user: str
+    profile: str
+    version: int
+    resolved: Spec
+    image: str
+    around: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -18,12 +40,14 @@ class Launch:
         id: The launch id, committed before anything is started under it.
         spec: What the executor is told.
         notebook: The notebook, as it was published.
+        placement: What was decided on.
         secrets: Values of secret parameters, by environment variable; never written anywhere.
     """
 
     id: str
     spec: LaunchSpec
     notebook: bytes
+    placement: Placement
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -34,10 +58,14 @@ class Alive:
     Attributes:
         begun: Whether it was told to go.
         age: Seconds that it has been there, counted by what no set clock changes; None where nothing counts so.
+        waiting: Why it has not begun, in words, where that may take long; empty where it should soon.
+        spare: Seconds past its limit that it has to end itself.
     """
 
     begun: bool
     age: float | None = field(default=None, compare=False)
+    waiting: str = ""
+    spare: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -49,12 +77,16 @@ class Ended:
         outcome: How it ended; None when it was killed before it could tell.
         words: How its process ended and what it wrote last, where that is known.
         traced: Whether there is any trace of it; else nobody can learn how it ended.
+        reason: Why it ended, as a sentence of its own, where its surroundings know that.
+        final: Whether another start would end alike.
     """
 
     begun: bool
     outcome: dict[str, Any] | None
     words: str = ""
     traced: bool = True
+    reason: str = ""
+    final: bool = False
 
 
 class Started(Protocol):
@@ -104,6 +136,9 @@ class Runtime(Protocol):
 
     def prepare(self) -> None:
         """Do in advance what makes starts faster."""
+
+    def close(self) -> None:
+        """Let go of what is needed to look after launches; they go on."""
 
     @property
     def fonts(self) -> Path | None:

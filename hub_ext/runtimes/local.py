@@ -21,7 +21,6 @@ from hub_ext.runtimes.identity import age, identify, marked, runs, send
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _END = 5.0  # seconds until killed processes must be gone
-_LAST_WORDS = 2000
 
 
 def inherited() -> dict[str, str]:
@@ -129,7 +128,7 @@ class LocalRuntime:
         if code is None if child else (runs(process) or folder.is_locked()):
             return Alive(folder.has_begun(), age(process))
         traced = child is not None or folder.root.is_dir()
-        return Ended(folder.has_begun(), folder.read_outcome(), _words(folder, code), traced)
+        return Ended(folder.has_begun(), folder.read_outcome(), folder.how_it_ended(code), traced)
 
     def cancel(self, launch_id: str, process: dict[str, Any] | None) -> None:
         """Ask an executor to end its run and report."""
@@ -182,15 +181,5 @@ class LocalRuntime:
             start_new_session=True,
         )
 
-
-def _words(folder: Folder, code: int | None) -> str:
-    """Return how an executor ended that did not tell it itself."""
-    how = "the executor was ended from outside"
-    if code is not None and code < 0:
-        how = f"the executor was ended by signal {-code}"
-    elif code:
-        how = f"the executor ended with exit code {code}"
-    with contextlib.suppress(OSError):
-        last = folder.log.read_bytes()[-_LAST_WORDS:].decode(errors="replace").strip().rpartition("\n")[2]
-        return f"{how} ({last[:300]})" if last and code and code > 0 else how
-    return how
+    def close(self) -> None:
+        """Do nothing: children go on by themselves."""

@@ -96,6 +96,7 @@ def read_notebook(data: bytes, *, limit: int = 20 * MIB) -> Notebook:
     node = load(data, limit=limit)
     language, kernel = _language(node.metadata)
     about = _about(node.metadata)
+    _check_repeatable(about.get("repeatable"))
     heading, description = _headline(node.cells)
     return Notebook(
         node=node,
@@ -164,6 +165,12 @@ def _tags(tags: Any) -> tuple[str, ...]:
     if wrong := [tag for tag in clean if not _TAG.fullmatch(tag)]:
         raise InvalidInput.of("metadata.hub_ext.tags", f"{rule}; “{_plain(wrong[0], 40)}” is not one")
     return tuple(dict.fromkeys(clean))
+
+
+def _check_repeatable(said: Any) -> None:
+    """Refuse what is neither yes nor no: `hub_ext.runs.launching` reads it, and anything but a yes means no."""
+    if said is not None and not isinstance(said, bool):
+        raise InvalidInput.of("metadata.hub_ext.repeatable", "must be true or false")
 
 
 def _profile(profile: Any) -> str | None:

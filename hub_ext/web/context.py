@@ -17,6 +17,7 @@ from hub_ext.web.hub import HubClient, ServiceAuth
 from hub_ext.web.traffic import Requests, Streams
 
 if TYPE_CHECKING:
+    from hub_ext.runs.executors import Executors
     from hub_ext.runs.live import Live
     from hub_ext.runs.reconcile import Reconciler
     from hub_ext.runs.service import RunService
@@ -39,6 +40,7 @@ class Context:
         checking: Works out the rest while nobody waits.
         publisher: Publishes notebooks.
         runs: Orders, cancels and shows runs.
+        executors: Serves executors in pods; None where runs are processes of this machine.
         live: What open pages hear of.
         reconciler: Makes the states of runs true.
         sealer: Seals the record of acts, and wakes who waits for changes.
@@ -58,6 +60,7 @@ class Context:
     checking: BackgroundChecks
     publisher: Publisher
     runs: RunService
+    executors: Executors | None
     live: Live
     reconciler: Reconciler
     sealer: Sealer

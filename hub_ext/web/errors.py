@@ -18,6 +18,7 @@ STATUS: dict[type[HubExtError], int] = {
     errors.Forbidden: 403,
     errors.Denied: 403,
     errors.Conflict: 409,
+    errors.Gone: 410,
     errors.TooLarge: 413,
     errors.Unsupported: 415,
     errors.RateLimited: 429,

@@ -12,11 +12,14 @@ from hub_ext.decisions import CatalogStore, DecisionPoint
 from hub_ext.governance.checking import BackgroundChecks
 from hub_ext.governance.checks import Checks
 from hub_ext.governance.overview import Overview
+from hub_ext.runs.executors import Executors
 from hub_ext.runs.live import Live
+from hub_ext.runs.mirror import Mirror
 from hub_ext.runs.reconcile import Reconciler
 from hub_ext.runs.service import RunService
+from hub_ext.runs.tokens import RunTokens
 from hub_ext.runs.vault import Vault
-from hub_ext.runtimes.local import LocalRuntime
+from hub_ext.runtimes.choosing import make_runtime
 from hub_ext.sealer import Sealer
 from hub_ext.settings import HubExt
 from hub_ext.sharing.publishing import Publisher
@@ -38,11 +41,12 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
     """
     prefix = environ.get("JUPYTERHUB_SERVICE_PREFIX") or f"/services/{settings.service_name}/"
     database, store, vault = Database(settings.database), Store(settings.results), Vault(settings.state)
+    assets = f"{prefix}static"
     catalog = CatalogStore(settings)
     decisions = DecisionPoint(database, catalog, settings)
     checks = Checks()
-    runtime = LocalRuntime(settings.state / "launches", settings.state / "cache")
-    assets = f"{prefix}static"
+    mirror, tokens = Mirror(settings.launches), RunTokens(settings.state)
+    runtime = make_runtime(settings, catalog, mirror, tokens)
     reconciler = Reconciler(database, store, vault, runtime, settings, assets=assets)
     sealer = Sealer(database)
 
@@ -50,6 +54,9 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         reconciler.wake()
         sealer.wake()
 
+    executors = None
+    if settings.runtime == "kubernetes":
+        executors = Executors(database, store, vault, mirror, tokens, settings, assets=assets, notify=reconciler.wake)
     auth = make_auth()
     return Context(
         settings=settings,
@@ -62,6 +69,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         checking=BackgroundChecks(Overview(database, catalog, settings, checks)),
         publisher=Publisher(database, store, catalog, settings),
         runs=RunService(database, store, decisions, vault, settings, notify=changed),
+        executors=executors,
         live=Live(database, store, runtime, sealer),
         reconciler=reconciler,
         sealer=sealer,

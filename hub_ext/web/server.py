@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
-import secrets
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
@@ -25,8 +21,9 @@ from tornado.netutil import bind_sockets
 
 from hub_ext.db.migrate import upgrade
 from hub_ext.errors import HubExtError
+from hub_ext.keys import secret_key
 from hub_ext.settings import HubExt
-from hub_ext.web import logs, parts
+from hub_ext.web import executors, logs, parts
 from hub_ext.web.application import LONGEST_BODY, Service
 from hub_ext.web.context import Context
 
@@ -51,23 +48,6 @@ def address(url: str) -> tuple[str, int]:
         msg = f"JUPYTERHUB_SERVICE_URL must be http://host:port, not {url!r}"
         raise ValueError(msg)
     return parts_.hostname, parts_.port
-
-
-def secret_key(path: Path) -> bytes:
-    """Return a secret that outlives restarts, made at first use (mode 0600).
-
-    Args:
-        path: Its file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        descriptor, made = tempfile.mkstemp(dir=path.parent)  # mode 0600
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(secrets.token_bytes(32))
-        with contextlib.suppress(FileExistsError):  # somebody else was first: theirs counts
-            os.link(made, path)
-        Path(made).unlink()
-    return path.read_bytes()
 
 
 async def serve(settings: HubExt, environ: dict[str, str]) -> None:
@@ -98,6 +78,7 @@ async def serve(settings: HubExt, environ: dict[str, str]) -> None:
         body_timeout=600,
     )
     server.add_sockets(bind_sockets(port, host))
+    servers = [server, *([executors.serve(context)] if context.executors else [])]
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -105,8 +86,9 @@ async def serve(settings: HubExt, environ: dict[str, str]) -> None:
     try:
         await parts.run(context, stop)
     finally:
-        server.stop()
-        await _drain(server, context)
+        for one in servers:
+            one.stop()
+        await _drain(servers, context)
         await context.hub.close()
         context.database.dispose()
     log.info("stopped")
@@ -118,12 +100,13 @@ def _prepare(settings: HubExt, environ: dict[str, str]) -> Context:
     return context
 
 
-async def _drain(server: HTTPServer, context: Context) -> None:
+async def _drain(servers: Sequence[HTTPServer], context: Context) -> None:
     """Let the requests that are being answered end, within reason; then close what is open."""
     context.streams.close()
     if not await context.requests.ended(_LAST_REQUESTS):
         log.warning("some requests were cut", count=len(context.requests))
-    await server.close_all_connections()
+    for one in servers:
+        await one.close_all_connections()
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -107,7 +107,10 @@ def test_the_pod_of_a_server_is_exactly_this() -> None:
 
 
 def test_a_run_has_no_port_no_home_and_an_end() -> None:
-    spec = objects.pod_spec(SPEC, image=IMAGE, command=["run"], env={}, home_claim=None, port=None, deadline=3600)
+    spec = objects.pod_spec(
+        SPEC, image=IMAGE, command=["run"], env={}, secret="l-1", home_claim=None, port=None, deadline=3600
+    )
+    assert spec["containers"][0]["envFrom"] == [{"secretRef": {"name": "l-1"}}]
     assert "ports" not in spec["containers"][0]
     assert spec["volumes"][0] == {"name": "home", "emptyDir": {"sizeLimit": "1Gi"}}
     assert spec["activeDeadlineSeconds"] == 3600
@@ -192,6 +195,12 @@ def test_a_namespace_has_room_for_so_many_of_the_largest() -> None:
     assert limit["max"] == limit["default"] == limit["defaultRequest"] == {"cpu": "4000m", "memory": "16Gi"}
 
 
+def test_a_run_reaches_the_door_for_executors_and_nothing_else_of_ours() -> None:
+    made = objects.network_policy("l-1", "hub-ext-ann", labels("geo", 1, "run", "l-1"), [], "hub-ext")
+    assert made["spec"]["ingress"] == []
+    assert [rule["ports"] for rule in made["spec"]["egress"][1:]] == [[{"port": 8882, "protocol": "TCP"}]]
+
+
 def test_a_namespace_is_restricted_and_says_whose_it_is() -> None:
     made = objects.namespace("hub-ext-ann", "ann", "local", "hub-ext")
     assert made["metadata"]["labels"] == {
@@ -213,6 +222,29 @@ def test_a_job_runs_once_and_is_queued_by_label_where_there_is_a_queue() -> None
     assert made["spec"]["suspend"] is True
     assert made["spec"]["backoffLimit"] == 0
     assert made["spec"]["template"] == {"metadata": {"labels": marks}, "spec": {"containers": []}}
+
+
+def test_a_job_that_may_be_repeated_is_when_its_pod_is_lost_and_not_when_it_fails_by_itself() -> None:
+    marks = labels("standard", 1, "run", "l-1")
+    made = objects.job("l-1", "hub-ext-ann", marks, {"containers": []}, keep=60, queue=None, repeats=2)
+    assert (made["spec"]["suspend"], made["spec"]["backoffLimit"]) == (False, 2)
+    assert made["spec"]["podFailurePolicy"] == {
+        "rules": [
+            {"action": "Count", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            {
+                "action": "FailJob",
+                "onExitCodes": {"containerName": "notebook", "operator": "NotIn", "values": [0, 143]},
+            },
+        ]
+    }
+
+
+def test_what_a_job_owns_names_it_by_its_identity() -> None:
+    job = {"metadata": {"name": "l-1", "uid": "u-1"}}
+    made = objects.owned({"kind": "Secret", "metadata": {"name": "l-1"}}, job)
+    assert made["metadata"]["ownerReferences"] == [
+        {"apiVersion": "batch/v1", "kind": "Job", "name": "l-1", "uid": "u-1"}
+    ]
 
 
 @given(st.text(min_size=1, max_size=200))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from hub_ext.catalog.loading import load
+from hub_ext.catalog.models import Lifetime
 from hub_ext.catalog.options import apply, choose_all
 from hub_ext.catalog.policy import Enclave
 from hub_ext.catalog.room import largest
-from hub_ext.kubernetes.render import Rendering, differences, namespace_name, render
+from hub_ext.kubernetes.render import RUN_GRACE, RUN_REPEATS, Rendering, differences, namespace_name, render
 from hub_ext.settings import shipped
 
 ENCLAVE = Enclave.model_validate(
@@ -41,7 +42,28 @@ def test_a_run_makes_a_job_and_no_home() -> None:
     made = render(STANDARD, STANDARD.spec, ENCLAVE, user="ann", purpose="run", name="r-1", image=IMAGE)
     assert made.home is None
     assert made.all()[-1]["kind"] == "Job"
-    assert made.pod["spec"]["activeDeadlineSeconds"] == STANDARD.spec.lifetime.maximum * 60
+    assert made.pod["spec"]["activeDeadlineSeconds"] == STANDARD.spec.lifetime.maximum * 60 + RUN_GRACE
+    assert made.pod["spec"]["containers"][0]["envFrom"] == [{"secretRef": {"name": "r-1"}}]
+    assert made.job is not None
+    assert made.job["spec"]["template"]["spec"] == made.pod["spec"]
+    assert made.job["spec"]["backoffLimit"] == 0
+    assert "podFailurePolicy" not in made.job["spec"]
+
+
+def test_a_run_waits_in_the_queue_of_its_enclave_and_is_repeated_where_its_author_says_so() -> None:
+    queued = ENCLAVE.model_copy(update={"spec": ENCLAVE.spec.model_copy(update={"queue": "analysts"})})
+    made = render(
+        STANDARD, STANDARD.spec, queued, user="ann", purpose="run", name="r-1", image=IMAGE, repeatable=True
+    ).job
+    assert made is not None
+    assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "analysts"
+    assert (made["spec"]["suspend"], made["spec"]["backoffLimit"]) == (True, RUN_REPEATS)
+
+
+def test_a_run_of_the_longest_profile_meets_the_rule_on_its_end() -> None:
+    longest = STANDARD.spec.model_copy(update={"lifetime": Lifetime(maximum=43200)})
+    made = render(STANDARD, longest, ENCLAVE, user="ann", purpose="run", name="r-1", image=IMAGE)
+    assert made.pod["spec"]["activeDeadlineSeconds"] == 30 * 24 * 3600
 
 
 def test_two_people_never_share_a_namespace() -> None:

@@ -60,12 +60,19 @@ def publish(database: Database, store: Store, settings: HubExt, amy: Person) -> 
     """Publish code cells as a workflow of amy's that everybody sees, and return the workflow's id."""
     publisher = Publisher(database, store, CatalogStore(settings), settings)
 
-    def publish(*cells: str, parameters: str = "", name: str = "rain", owner: Person = amy, **more: Any) -> str:
+    def publish(
+        *cells: str,
+        parameters: str = "",
+        name: str = "rain",
+        owner: Person = amy,
+        about: dict[str, Any] | None = None,
+        **more: Any,
+    ) -> str:
         made = [nbformat.v4.new_code_cell(source) for source in cells]
         if parameters:
             made.insert(0, nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}))
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        node = nbformat.v4.new_notebook(cells=made, metadata={"kernelspec": kernel})
+        node = nbformat.v4.new_notebook(cells=made, metadata={"kernelspec": kernel, "hub_ext": about or {}})
         more = {"visibility": "everyone", "profile": "standard"} | more
         draft = Draft(data=nbformat.writes(node).encode(), name=name, **more)
         return publisher.publish(owner, draft).workflow_id

@@ -14,15 +14,20 @@ from typing import Any
 import nbformat
 import pytest
 
+from hub_ext.catalog.loading import load
 from hub_ext.executor.folder import MARKER
 from hub_ext.executor.spec import LaunchSpec
 from hub_ext.runtimes import identity
-from hub_ext.runtimes.base import Alive, Ended, Launch
+from hub_ext.runtimes.base import Alive, Ended, Launch, Placement
 from hub_ext.runtimes.identity import identify, marked, send, started
 from hub_ext.runtimes.local import LocalRuntime
+from hub_ext.settings import shipped
 
 KERNEL = (sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}")
 
+
+PROFILE = load(shipped("profiles")).versions("standard")[-1]
+PLACEMENT = Placement("ann", PROFILE.name, PROFILE.version, PROFILE.spec, "")
 
 # A launch id marks processes of the whole machine: tests that run side by side must not share one.
 ID = f"l-{os.getpid()}"
@@ -31,7 +36,8 @@ ID = f"l-{os.getpid()}"
 def launch(launch_id: str, *cells: str) -> Launch:
     node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     environment = {"PATH": os.environ["PATH"]}
-    return Launch(launch_id, LaunchSpec("r-1", "Rain", KERNEL, environment), nbformat.writes(node).encode())
+    spec = LaunchSpec("r-1", "Rain", KERNEL, environment)
+    return Launch(launch_id, spec, nbformat.writes(node).encode(), PLACEMENT)
 
 
 @pytest.fixture

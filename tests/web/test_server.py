@@ -7,12 +7,11 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from hub_ext.settings import HubExt
-from hub_ext.web.server import address, main, secret_key, serve
+from hub_ext.web.server import address, main, serve
 
 HEAVY = [
     "papermill",
@@ -47,15 +46,6 @@ def test_it_listens_where_the_hub_says(url: str, found: tuple[str, int]) -> None
 def test_any_other_address_is_refused_by_name(url: str) -> None:
     with pytest.raises(ValueError, match="JUPYTERHUB_SERVICE_URL"):
         address(url)
-
-
-def test_a_secret_lasts_and_is_private(tmp_path: Path) -> None:
-    path = tmp_path / "keys" / "secret"
-    first = secret_key(path)
-    assert len(first) == 32
-    assert secret_key(path) == first
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert [one.name for one in path.parent.iterdir()] == ["secret"]
 
 
 def test_it_takes_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
