@@ -22,6 +22,7 @@ from tests.cluster.layout import PROJECT, cache
 from tests.cluster.locking import locked
 
 _STORAGE = ("--root", "{cache}/buildah/storage", "--runroot", "{cache}/buildah/run")
+_PARTIAL = ".partial-"
 _AUTHORITIES = "/run/secrets/authorities"
 
 
@@ -74,9 +75,26 @@ class Image:
             if not self.folder.exists():
                 say(f"Building image {self.name} …")
                 self.folder.parent.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(dir=self.folder.parent, prefix=".partial-") as partial:
+                with tempfile.TemporaryDirectory(dir=self.folder.parent, prefix=_PARTIAL) as partial:
                     _Builder(self, Path(partial)).build()
+                prune(self.folder)
             return self.folder
+
+
+def prune(newest: Path, keep: int = 4) -> None:
+    """Remove what is no longer of use beside an image: older ones of its name, and what killed builds left.
+
+    Clusters that use an older one have its files by links of their own. The lock of images is held.
+
+    Args:
+        newest: Where the image is kept.
+        keep: How many of its name stay: other work trees have other versions.
+    """
+    name = newest.name.rpartition("-")[0]
+    others = [one for one in newest.parent.iterdir() if one.name.rpartition("-")[0] == name and one != newest]
+    old = sorted(others, key=lambda one: one.stat().st_mtime, reverse=True)[keep - 1 :]
+    for folder in (*old, *newest.parent.glob(f"{_PARTIAL}*")):
+        shutil.rmtree(folder)
 
 
 def files(source: Path) -> list[Path]:

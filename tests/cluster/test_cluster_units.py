@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.cluster.__main__ import main
 from tests.cluster.addresses import Addresses
 from tests.cluster.builds import COREDNS, NODE_PROGRAMS, PAUSE
 from tests.cluster.errors import PartFailed, Refused, last_words
-from tests.cluster.images import Image
+from tests.cluster.images import Image, prune
 from tests.cluster.layout import Layout
 
 
@@ -111,6 +112,15 @@ def test_an_image_depends_on_the_content_of_its_files_and_their_names(tmp_path: 
     (tmp_path / "a-file" / "__pycache__" / "x.pyc").write_text("changed")
     assert Image("name", "FROM scratch", {"files": tmp_path / "a-file"}).key == first
     assert Image("name", "FROM scratch", {"files": tmp_path / "a-file"}, debian.Base()).key != first
+
+
+def test_of_an_image_the_latest_are_kept_and_nothing_of_builds_that_were_killed(tmp_path: Path) -> None:
+    for number, name in enumerate(("base-0", "pause-0", "base-1", "base-2", "base-3", ".partial-x", "base-extra-0")):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (number, number))
+    (tmp_path / "base-new").mkdir()
+    prune(tmp_path / "base-new", keep=3)
+    assert {one.name for one in tmp_path.iterdir()} == {"pause-0", "base-2", "base-3", "base-extra-0", "base-new"}
 
 
 def test_programs_are_named_by_what_they_are_built_from(monkeypatch: pytest.MonkeyPatch) -> None:
