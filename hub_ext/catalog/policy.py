@@ -195,7 +195,7 @@ class Enclave(Model):
     spec: EnclaveSpec
 
     def params(self) -> dict[str, str]:
-        """Return what rules may ask of the enclave, as texts (a ConfigMap holds nothing else)."""
+        """Return what rules may ask of the enclave, as texts."""
         largest = self.spec.largest
         return {
             "enclave": self.metadata.name,

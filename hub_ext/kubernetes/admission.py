@@ -4,22 +4,28 @@
   that are added to them later) from whomever, and of our accounts Jobs, by their template, and NetworkPolicies.
 - ``hub-ext-warnings`` holds those that warn, where there are any.
 - Those of `confinement` keep our accounts in these namespaces, so that there is no elsewhere.
+
+Names are those of a platform in the namespace ``hub-ext``; one in another namespace has others.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hub_ext.catalog.cel import variables_of
 from hub_ext.catalog.policy import Enclave, Policy, Rule
-from hub_ext.kubernetes.confinement import PERSONS, account, admission, by, confinement, resources
-from hub_ext.kubernetes.objects import MANAGED_BY, Manifest
+from hub_ext.kubernetes.confinement import DENY, account, admission, binding, by, confinement, persons, resources
+from hub_ext.kubernetes.objects import Manifest
 from hub_ext.kubernetes.rbac import HUB, SERVICE
 
-PARAMS = "hub-ext-policy"
 HAS_TEMPLATE = ("jobs",)  # every kind but pods that our accounts may make pods by
 _POD_KINDS = ("pods", *HAS_TEMPLATE)
+# The roots of a rule that stand for something else in a cluster; what is within quotes is left as it is.
+_ROOTS = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?<![\w.])(object|params)\b(?=\s*[.\[])""")
+_THERE = {"object": "dyn(object)", "params": "variables.params"}
 _CHANGES = (  # what is not about the pod itself (a finalizer, a status) is left to who does it
     "request.operation != 'UPDATE' || object.spec != oldObject.spec || "
     "(has(object.metadata.labels) ? object.metadata.labels : {}) != "
@@ -38,21 +44,15 @@ def export(policy: Policy, enclave: Enclave, accounts: Sequence[str] = ()) -> li
     system = enclave.spec.system_namespace
     ours = list(accounts) or [account(system, name) for name in (HUB, SERVICE)]
     objects = [rule for rule in policy.rules if rule.on != "request"]
-    made: list[Manifest] = [_params(enclave)]
-    for name, severity, action in (("hub-ext", "deny", ["Deny", "Audit"]), ("hub-ext-warnings", "warn", ["Warn"])):
+    made: list[Manifest] = []
+    for name, severity, actions in ((system, "deny", DENY), (f"{system}-warnings", "warn", ["Warn"])):
         rules = [rule for rule in objects if rule.severity == severity]
         if rules:
-            made += [_policy(name, rules, ours), _binding(name, action, system)]
+            made += [_policy(name, rules, enclave, ours), binding(name, actions)]
     return [*made, *confinement(enclave, ours)]
 
 
-def _params(enclave: Enclave) -> Manifest:
-    """Return the limits of the enclave, which rules read as `params.data`."""
-    metadata = {"name": PARAMS, "namespace": enclave.spec.system_namespace, "labels": dict(MANAGED_BY)}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": enclave.params()}
-
-
-def _policy(name: str, rules: Iterable[Rule], ours: Sequence[str]) -> Manifest:
+def _policy(name: str, rules: Iterable[Rule], enclave: Enclave, ours: Sequence[str]) -> Manifest:
     kinds = [
         ("", ["pods", "pods/ephemeralcontainers", "pods/resize"]),
         ("batch", list(HAS_TEMPLATE)),
@@ -60,38 +60,45 @@ def _policy(name: str, rules: Iterable[Rule], ours: Sequence[str]) -> Manifest:
     ]
     spec = {
         "failurePolicy": "Fail",
-        "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
         "matchConstraints": {
             "matchPolicy": "Equivalent",
-            "namespaceSelector": {"matchLabels": dict(PERSONS)},
+            "namespaceSelector": {"matchLabels": persons(enclave.spec.system_namespace)},
             "resourceRules": [resources(group, names, ["CREATE", "UPDATE"]) for group, names in kinds],
         },
         "matchConditions": [
             {"name": "ours", "expression": f"{_is_one_of(('pods',))} || {by(ours)}"},
             {"name": "changes", "expression": _CHANGES},
         ],
-        "variables": [{"name": name, "expression": text} for name, text in _variables().items()],
+        "variables": [{"name": name, "expression": text} for name, text in _variables(enclave).items()],
         "validations": [_validation(rule) for rule in rules],
     }
     return admission("ValidatingAdmissionPolicy", name, spec)
 
 
-def _variables() -> dict[str, str]:
-    """Return the named variables of all kinds; each is worked out only where a rule of its kind asks for it."""
+def _variables(enclave: Enclave) -> dict[str, str]:
+    """Return the named variables of all kinds; each is worked out only where a rule of its kind asks for it.
+
+    The limits of the enclave are one of them, and no ConfigMap: an API server looks for that before it asks whom a
+    policy is about, so that one which is lost would stop everybody's pods.
+    """
     template = f"{_is_one_of(HAS_TEMPLATE)} ? dyn(object).spec.template : dyn(object)"
-    network = {name: text.replace("object.", "dyn(object).") for name, text in variables_of("networkpolicy").items()}
-    return {"pod": template, **variables_of("pod", "variables.pod"), **network}
+    network = {name: in_cluster(text) for name, text in variables_of("networkpolicy").items()}
+    params = json.dumps({"data": enclave.params()}, ensure_ascii=False)  # is CEL, too
+    return {"params": params, "pod": template, **variables_of("pod", "variables.pod"), **network}
+
+
+def in_cluster(text: str) -> str:
+    """Return a text as an API server takes it: for an object of any kind, since one policy looks at several."""
+    return _ROOTS.sub(lambda found: found[0] if found[1] is None else _THERE[found[1]], text)
 
 
 def _validation(rule: Rule) -> dict[str, Any]:
     here = _is_one_of(_POD_KINDS) if rule.on == "pod" else _is_one_of(("networkpolicies",))
-    return {"expression": f"!({here}) || ({rule.cel})", "message": f"{rule.id}: {rule.message}", "reason": "Forbidden"}
-
-
-def _binding(name: str, actions: list[str], params_in: str) -> Manifest:
-    found = {"name": PARAMS, "namespace": params_in, "parameterNotFoundAction": "Deny"}
-    spec: Manifest = {"policyName": name, "validationActions": actions, "paramRef": found}
-    return admission("ValidatingAdmissionPolicyBinding", name, spec)
+    return {
+        "expression": f"!({here}) || ({in_cluster(rule.cel)})",
+        "message": f"{rule.id}: {rule.message}",
+        "reason": "Forbidden",
+    }
 
 
 def _is_one_of(resources: Sequence[str]) -> str:

@@ -1,21 +1,22 @@
 """What keeps our accounts inside the namespaces of people, whatever they hold: ValidatingAdmissionPolicies. Pure.
 
-- ``hub-ext-accounts`` looks at everything that our accounts make, change or delete, of any kind: only in namespaces
+- ``…-accounts`` looks at everything that our accounts make, change or delete, of any kind: only in namespaces
   with our prefix and label, only objects that bear our mark, and never so that what closes a namespace gets looser.
-- ``hub-ext-closed`` and ``hub-ext-bounded`` look at each pod and Job of such a namespace, whoever makes it: nothing
-  runs where the default-deny NetworkPolicy or the quota is missing.
+- ``…-closed`` and ``…-bounded`` look at each pod and Job of such a namespace, whoever makes it: nothing runs where the
+  default-deny NetworkPolicy or the quota is missing.
+
+Each is named for the namespace of its platform (``hub-ext``), so that two platforms in one cluster do not meet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hub_ext.catalog.policy import Enclave
-from hub_ext.kubernetes.objects import MANAGED_BY, PREFIX, Manifest
+from hub_ext.kubernetes.objects import MANAGED_BY, PREFIX, Manifest, label_value
 
-LABEL = f"{PREFIX}/namespace"
-PERSONS = {LABEL: "person"}  # selects the namespaces of people
+DENY = ("Deny", "Audit")
 _DEFAULT_DENY = "default-deny"
 _QUOTA = "hub-ext"
 _LEVEL = "pod-security.kubernetes.io/enforce"
@@ -39,8 +40,21 @@ def admission(kind: str, name: str, spec: Manifest) -> Manifest:
 
 
 def resources(group: str, names: Sequence[str], operations: Sequence[str]) -> dict[str, Any]:
-    """Return which requests a policy looks at."""
-    return {"apiGroups": [group], "apiVersions": ["*"], "operations": list(operations), "resources": list(names)}
+    """Return which requests a policy looks at.
+
+    A version is named, since types are checked only where one is; requests by other versions are converted.
+    """
+    versions = ["*"] if group == "*" else ["v1"]
+    return {"apiGroups": [group], "apiVersions": versions, "operations": list(operations), "resources": list(names)}
+
+
+def persons(system: str) -> dict[str, str]:
+    """Return the labels of the namespaces of people, for a platform.
+
+    Args:
+        system: Namespace of the platform.
+    """
+    return {f"{PREFIX}/namespace": "person", f"{PREFIX}/platform": label_value(system)}
 
 
 def confinement(enclave: Enclave, ours: Sequence[str]) -> list[Manifest]:
@@ -50,14 +64,20 @@ def confinement(enclave: Enclave, ours: Sequence[str]) -> list[Manifest]:
         enclave: The network, whose storage class homes have.
         ours: Our accounts, as the API server names them.
     """
-    made = [_accounts(enclave, ours), _bound("hub-ext-accounts")]
-    made += [_needs("hub-ext-closed", _DEFAULT_DENY, "networking.k8s.io/v1", "NetworkPolicy", _closes("params"))]
-    made += [_bound("hub-ext-closed", _DEFAULT_DENY)]
-    made += [_needs("hub-ext-bounded", _QUOTA, "v1", "ResourceQuota", _bounds("params"))]
-    return [*made, _bound("hub-ext-bounded", _QUOTA)]
+    system = enclave.spec.system_namespace
+    accounts, closed, bounded = (f"{system}-{word}" for word in ("accounts", "closed", "bounded"))
+    return [
+        _accounts(accounts, enclave, ours),
+        binding(accounts),
+        _needs(closed, system, _DEFAULT_DENY, ("networking.k8s.io/v1", "NetworkPolicy"), _closes("dyn(params)")),
+        binding(closed, param=_DEFAULT_DENY),
+        _needs(bounded, system, _QUOTA, ("v1", "ResourceQuota"), _bounds("dyn(params)")),
+        binding(bounded, param=_QUOTA),
+    ]
 
 
-def _accounts(enclave: Enclave, ours: Sequence[str]) -> Manifest:
+def _accounts(name: str, enclave: Enclave, ours: Sequence[str]) -> Manifest:
+    marks = persons(enclave.spec.system_namespace)
     spec = {
         "failurePolicy": "Fail",
         "matchConstraints": {
@@ -72,55 +92,47 @@ def _accounts(enclave: Enclave, ours: Sequence[str]) -> Manifest:
         ],
         "validations": [
             {"expression": text, "message": f"The accounts of hub-ext {message}", "reason": "Forbidden"}
-            for text, message in (*_where(), *_namespaces(), *_kinds(enclave))
+            for text, message in (*_where(marks), *_namespaces(marks), *_kinds(enclave))
         ],
     }
-    return admission("ValidatingAdmissionPolicy", "hub-ext-accounts", spec)
+    return admission("ValidatingAdmissionPolicy", name, spec)
 
 
-def _where() -> list[tuple[str, str]]:
+def _where(marks: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return what holds for every kind."""
-    named = f"begin with {PREFIX}- and have the label {LABEL}."
-    inside = f"request.namespace.startsWith('{PREFIX}-') && {_labelled('namespaceObject')}"
+    made = f"(variables.new != true || ({_has_labels('object', MANAGED_BY)}))"
+    there = f"(variables.old != true || ({_has_labels('oldObject', MANAGED_BY)}))"
+    inside = f"request.namespace.startsWith('{PREFIX}-') && {_has_labels('namespaceObject', marks)}"
     return [
         ("request.operation != 'CONNECT'", "connect to nothing."),
         (
             "!has(request.subResource) || request.subResource == ''",
             "change no part of an object by its own path (status, scale, binding, ephemeralcontainers, token).",
         ),
-        (
-            f"variables.kind == '/namespaces' || ({inside})",
-            f"act in namespaces that {named}",
-        ),
-        (
-            f"(variables.new != true || {_marked('object')}) && (variables.old != true || {_marked('oldObject')})",
-            "act on objects that bear their mark.",
-        ),
+        (f"variables.kind == '/namespaces' || ({inside})", f"act in namespaces that {_named(marks)}"),
+        (f"{made} && {there}", "act on objects that bear their mark."),
     ]
 
 
-def _namespaces() -> list[tuple[str, str]]:
+def _namespaces(marks: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return what holds for namespaces."""
     other = "variables.kind != '/namespaces'"
     prefix = f"request.name.startsWith('{PREFIX}-')"
-    owner = " == ".join(_has_label(what, f"{PREFIX}/user") for what in ("object", "oldObject"))
+    owner = " == ".join(_label(what, f"{PREFIX}/user") for what in ("object", "oldObject"))
     return [
         (
-            f"{other} || variables.new != true || ({prefix} && {_labelled('object')})",
-            f"make namespaces that begin with {PREFIX}- and have the label {LABEL}.",
+            f"{other} || variables.new != true || ({prefix} && {_has_labels('object', marks)})",
+            f"make namespaces that {_named(marks)}",
         ),
         (
-            f"{other} || variables.old != true || ({prefix} && {_labelled('oldObject')})",
-            f"change namespaces that begin with {PREFIX}- and have the label {LABEL}.",
+            f"{other} || variables.old != true || ({prefix} && {_has_labels('oldObject', marks)})",
+            f"change namespaces that {_named(marks)}",
         ),
         (
-            f"{other} || variables.new != true || {_has_label('object', _LEVEL)} == 'restricted'",
+            f"{other} || variables.new != true || {_has_labels('object', {_LEVEL: 'restricted'})}",
             "keep the Pod Security level restricted.",
         ),
-        (
-            f"{other} || request.operation != 'UPDATE' || {owner}",
-            "never give a namespace to somebody else.",
-        ),
+        (f"{other} || request.operation != 'UPDATE' || {owner}", "never give a namespace to somebody else."),
     ]
 
 
@@ -140,10 +152,7 @@ def _kinds(enclave: Enclave) -> list[tuple[str, str]]:
             f"{claim} || !has(object.spec.volumeName) || object.spec.volumeName == '' || request.operation == 'UPDATE'",
             "ask for a new volume, never for one that is there.",
         ),
-        (
-            f"{claim} || (!has(object.spec.dataSource) && !has(object.spec.dataSourceRef))",
-            "ask for empty volumes.",
-        ),
+        (f"{claim} || (!has(object.spec.dataSource) && !has(object.spec.dataSourceRef))", "ask for empty volumes."),
         (f"{claim} || !has(object.spec.storageClassName){usual}", "use the storage class of the enclave."),
         (
             "variables.kind != '/secrets' || variables.new != true || !has(object.type) || object.type == 'Opaque'",
@@ -152,16 +161,17 @@ def _kinds(enclave: Enclave) -> list[tuple[str, str]]:
     ]
 
 
-def _labelled(what: str) -> str:
-    return f"has({what}.metadata.labels) && {_has_label(what, LABEL)} == 'person'"
+def _named(marks: Mapping[str, str]) -> str:
+    return f"begin with {PREFIX}- and have the labels {' and '.join(f'{key}={value}' for key, value in marks.items())}."
 
 
-def _marked(what: str) -> str:
-    ((key, value),) = MANAGED_BY.items()
-    return f"(has({what}.metadata.labels) && {_has_label(what, key)} == '{value}')"
+def _has_labels(what: str, labels: Mapping[str, str]) -> str:
+    """Return the condition that an object has labels."""
+    each = [f"'{key}' in {what}.metadata.labels && {_label(what, key)} == '{value}'" for key, value in labels.items()]
+    return " && ".join([f"has({what}.metadata.labels)", *each])
 
 
-def _has_label(what: str, key: str) -> str:
+def _label(what: str, key: str) -> str:
     """Return the value of a label; one that is not there cannot be evaluated, and so is refused."""
     return f"{what}.metadata.labels['{key}']"
 
@@ -181,20 +191,20 @@ def _bounds(what: str) -> str:
     return f"(has({spec}.hard) && {named} && !has({spec}.scopes) && !has({spec}.scopeSelector))"
 
 
-def _needs(name: str, what: str, api: str, kind: str, condition: str) -> Manifest:
+def _needs(name: str, system: str, what: str, kind: tuple[str, str], condition: str) -> Manifest:
     """Return the policy that nothing runs in a namespace without an object that is as it should be."""
     spec = {
         "failurePolicy": "Fail",
-        "paramKind": {"apiVersion": api, "kind": kind},
+        "paramKind": {"apiVersion": kind[0], "kind": kind[1]},
         "matchConstraints": {
             "matchPolicy": "Equivalent",
-            "namespaceSelector": {"matchLabels": dict(PERSONS)},
+            "namespaceSelector": {"matchLabels": persons(system)},
             "resourceRules": [resources("", ["pods"], ["CREATE"]), resources("batch", ["jobs"], ["CREATE"])],
         },
         "validations": [
             {
                 "expression": condition,
-                "message": f"Nothing runs in a person's namespace whose {kind} {what} is not what hub-ext makes.",
+                "message": f"Nothing runs in a person's namespace whose {kind[1]} {what} is not what hub-ext makes.",
                 "reason": "Forbidden",
             }
         ],
@@ -202,9 +212,15 @@ def _needs(name: str, what: str, api: str, kind: str, condition: str) -> Manifes
     return admission("ValidatingAdmissionPolicy", name, spec)
 
 
-def _bound(name: str, param: str = "") -> Manifest:
-    """Return the binding of a policy; its parameter is looked for in the namespace of what is made."""
-    spec: Manifest = {"policyName": name, "validationActions": ["Deny", "Audit"]}
+def binding(name: str, actions: Sequence[str] = DENY, *, param: str = "") -> Manifest:
+    """Return the binding of a policy.
+
+    Args:
+        name: Of both.
+        actions: What becomes of what it refuses.
+        param: Name of the object that it looks at besides, in the namespace of what is made; missing is refused.
+    """
+    spec: Manifest = {"policyName": name, "validationActions": list(actions)}
     if param:
         spec["paramRef"] = {"name": param, "parameterNotFoundAction": "Deny"}
     return admission("ValidatingAdmissionPolicyBinding", name, spec)

@@ -105,12 +105,12 @@ def manifests(namespace: str) -> list[Manifest]:
 
 
 def _of(name: str, namespace: str) -> Iterator[Manifest]:
-    about = {"name": name, "labels": dict(MANAGED_BY)}
+    about = {"name": f"{name}:{namespace}", "labels": dict(MANAGED_BY)}  # another platform may be in the cluster
     rbac = "rbac.authorization.k8s.io"
     yield {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": {**about, "namespace": namespace},
+        "metadata": {**about, "name": name, "namespace": namespace},
         "automountServiceAccountToken": False,
     }
     yield {
@@ -123,7 +123,7 @@ def _of(name: str, namespace: str) -> Iterator[Manifest]:
         "apiVersion": f"{rbac}/v1",
         "kind": "ClusterRoleBinding",
         "metadata": about,
-        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": name},
+        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": about["name"]},
         "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
     }
 

@@ -10,7 +10,7 @@ from cel.stdlib import add_stdlib_to_context
 from hub_ext.catalog.cel import _compare, _quantity, without_nulls
 from hub_ext.catalog.loading import load
 from hub_ext.catalog.room import room_of
-from hub_ext.kubernetes.admission import PARAMS, export
+from hub_ext.kubernetes.admission import export
 from hub_ext.kubernetes.confinement import account
 from hub_ext.kubernetes.objects import Manifest, default_deny, namespace, resource_quota
 from hub_ext.settings import shipped
@@ -46,7 +46,6 @@ def _param(spec: Manifest, where: str) -> Any:
     kind = spec.get("paramKind", {}).get("kind")
     standard = CATALOG.versions("standard")[0].spec
     made = {
-        "ConfigMap": {"data": MADE["ConfigMap", PARAMS]["data"]},
         "NetworkPolicy": default_deny(where),
         "ResourceQuota": resource_quota(where, room_of(standard), servers=1, runs=1),
     }

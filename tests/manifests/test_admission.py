@@ -8,12 +8,13 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import cel
 import pytest
 import yaml
 
 from hub_ext.catalog.loading import load
 from hub_ext.catalog.policy import Policy
-from hub_ext.kubernetes.admission import PARAMS, export
+from hub_ext.kubernetes.admission import export, in_cluster
 from hub_ext.kubernetes.render import render
 from hub_ext.kubernetes.yaml_text import to_yaml
 from hub_ext.settings import shipped
@@ -38,23 +39,42 @@ def test_it_is_one_policy_with_all_rules_its_binding_and_its_limits() -> None:
     policy = MADE["ValidatingAdmissionPolicy", "hub-ext"]["spec"]
     assert [one["message"].partition(":")[0] for one in policy["validations"]] == [rule.id for rule in objects]
     for one, rule in zip(policy["validations"], objects, strict=True):
-        assert one["expression"].endswith(f" || ({rule.cel})")
+        assert one["expression"].endswith(f" || ({in_cluster(rule.cel)})")
     binding = MADE["ValidatingAdmissionPolicyBinding", "hub-ext"]["spec"]
     assert binding["policyName"] == "hub-ext"
     assert binding["validationActions"] == ["Deny", "Audit"]
-    assert binding["paramRef"] == {"name": PARAMS, "namespace": "hub-ext", "parameterNotFoundAction": "Deny"}
-    assert MADE["ConfigMap", PARAMS]["data"] == CATALOG.enclave.params()
+    assert "paramRef" not in binding
+    limits = next(one["expression"] for one in policy["variables"] if one["name"] == "params")
+    assert cel.evaluate(limits) == {"data": CATALOG.enclave.params()}
     assert policy["failurePolicy"] == "Fail"
     resources = [name for rule in policy["matchConstraints"]["resourceRules"] for name in rule["resources"]]
     assert resources == ["pods", "pods/ephemeralcontainers", "pods/resize", "jobs", "networkpolicies"]
 
 
-def test_without_its_limits_it_stops_nobody_elsewhere() -> None:
-    """The parameter is looked for before any condition, so only the constraints keep it away from others' pods."""
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("object.spec.a == 1", "dyn(object).spec.a == 1"),
+        (
+            "has(object .spec) && object['a'] == 'object.spec'",
+            "has(dyn(object) .spec) && dyn(object)['a'] == 'object.spec'",
+        ),
+        ("'a.object.b' == \"object.\" && myobject.x", "'a.object.b' == \"object.\" && myobject.x"),
+        ("namespaceObject.metadata.name == ''", "namespaceObject.metadata.name == ''"),
+        ("quantity(params.data['maxCpu']) == 1", "quantity(variables.params.data['maxCpu']) == 1"),
+        ("variables.params.a == 1 && c.object.b", "variables.params.a == 1 && c.object.b"),
+    ],
+)
+def test_a_text_for_one_kind_is_taken_where_several_are_looked_at(text: str, same: str) -> None:
+    assert in_cluster(text) == same
+
+
+def test_whatever_is_lost_stops_nobody_elsewhere() -> None:
+    """A parameter is looked for before any condition, so only the constraints keep it away from others' pods."""
     for (kind, name), one in MADE.items():
-        if kind == "ValidatingAdmissionPolicy" and "paramKind" in one["spec"]:
+        if kind == "ValidatingAdmissionPolicy" and not name.endswith("-accounts"):
             selector = one["spec"]["matchConstraints"]["namespaceSelector"]
-            assert selector == {"matchLabels": {"hub-ext/namespace": "person"}}, name
+            assert selector == {"matchLabels": {"hub-ext/namespace": "person", "hub-ext/platform": "hub-ext"}}, name
 
 
 def test_rules_that_warn_are_a_policy_of_their_own() -> None:

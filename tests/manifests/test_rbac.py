@@ -49,9 +49,8 @@ def test_each_account_is_bound_to_its_own_role() -> None:
     made = manifests("platform")
     assert [one["kind"] for one in made] == ["ServiceAccount", "ClusterRole", "ClusterRoleBinding"] * 2
     for name in (HUB, SERVICE):
-        binding = next(one for one in made if one["kind"] == "ClusterRoleBinding" and one["metadata"]["name"] == name)
-        assert binding["roleRef"]["name"] == name
+        role, binding = (one for one in made if one["metadata"]["name"] == f"{name}:platform")
+        assert (role["kind"], role["rules"]) == ("ClusterRole", [right.rule() for right in RIGHTS[name]])
+        assert (binding["kind"], binding["roleRef"]["name"]) == ("ClusterRoleBinding", f"{name}:platform")
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": name, "namespace": "platform"}]
-        role = next(one for one in made if one["kind"] == "ClusterRole" and one["metadata"]["name"] == name)
-        assert role["rules"] == [right.rule() for right in RIGHTS[name]]
     assert len(as_dicts()) == len(EVERY)
