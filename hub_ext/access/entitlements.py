@@ -286,6 +286,22 @@ class Entitlements:
         more = len(rows) > wanted.limit
         return page, write_cursor(_CURSOR, page[-1].until, page[-1].id) if more else None
 
+    def after(self, person: Person, wanted: Wanted, last: str, most: int) -> list[Entitlement]:
+        """Return some of the entitlements that a person may see, in the order of their ids.
+
+        Args:
+            person: Who asks.
+            wanted: Which; `cursor` and `limit` mean nothing.
+            last: Id of the one before them; empty to begin.
+            most: How many.
+        """
+        with self.database.read() as session:
+            now = self.catalog.now(agreed(session))
+            seen = held_by(person.name, person.groups) if wanted.own else self._seen_by(person)
+            over = Entitlement.until <= now if wanted.ended else Entitlement.until > now
+            query = counted().where(seen, over, *_filters(wanted), Entitlement.id > last)
+            return list(session.scalars(query.order_by(Entitlement.id).limit(most)))
+
     def _seen_by(self, person: Person) -> ColumnElement[bool]:
         if may_read_all(person):
             return Entitlement.id.is_not(None)

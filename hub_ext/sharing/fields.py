@@ -78,7 +78,8 @@ def check_text(value: object, most: int, *, lines: bool = False) -> str:
         raise ValueError(msg)
     text = value.replace("\r\n", "\n").strip() if lines else " ".join(value.split())
     kept = "\n\t" if lines else ""
-    bad = next((char for char in text if char not in kept and _is_bad(char)), None)
+    plain = text.isascii() and text.isprintable()  # most are, and a million of them may be looked at
+    bad = None if plain else next((char for char in text if char not in kept and _is_bad(char)), None)
     if bad is not None:
         msg = f"holds the character U+{ord(bad):04X}, which cannot be shown; take it out"
         raise ValueError(msg)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hub_ext.access.entitlements import Entitlements
+from hub_ext.access.requests import AccessRequests
+from hub_ext.access.transfer import Transfer
 from hub_ext.db.session import Database
 from hub_ext.decisions import CatalogStore, DecisionPoint
 from hub_ext.governance.checking import BackgroundChecks
@@ -36,6 +39,9 @@ class Context:
         store: The result store.
         catalog: The profiles.
         decisions: The decision point.
+        entitlements: Grants, shortens and lists entitlements.
+        access_requests: Takes and answers requests for access.
+        transfer: Entitlements as files.
         checks: What is known of checks of versions.
         checking: Works out the rest while nobody waits.
         publisher: Publishes notebooks.
@@ -56,6 +62,9 @@ class Context:
     store: Store
     catalog: CatalogStore
     decisions: DecisionPoint
+    entitlements: Entitlements
+    access_requests: AccessRequests
+    transfer: Transfer
     checks: Checks
     checking: BackgroundChecks
     publisher: Publisher

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 
 import structlog
 
+from hub_ext.access.entitlements import Entitlements
+from hub_ext.access.requests import AccessRequests
+from hub_ext.access.transfer import Transfer
 from hub_ext.db.session import Database
 from hub_ext.decisions import CatalogStore, DecisionPoint
 from hub_ext.governance.checking import BackgroundChecks
@@ -47,6 +50,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
     checks = Checks()
     mirror, tokens = Mirror(settings.launches), RunTokens(settings.state)
     runtime = make_runtime(settings, catalog, mirror, tokens)
+    entitlements = Entitlements(database, catalog, settings)
     reconciler = Reconciler(database, store, vault, runtime, settings, assets=assets)
     sealer = Sealer(database)
 
@@ -67,6 +71,9 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         decisions=decisions,
         checks=checks,
         checking=BackgroundChecks(Overview(database, catalog, settings, checks)),
+        entitlements=entitlements,
+        access_requests=AccessRequests(entitlements, decisions),
+        transfer=Transfer(entitlements),
         publisher=Publisher(database, store, catalog, settings),
         runs=RunService(database, store, decisions, vault, settings, notify=changed),
         executors=executors,

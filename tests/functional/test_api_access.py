@@ -89,11 +89,14 @@ class World:
     run: str
     notebook: dict[str, Any]
     exception: str = "e-none"
+    entitlement: str = "n-none"
+    request: str = "q-none"
 
     def ask(self, row: Row, name: str | None) -> httpx.Response:
-        shipped = row.template == "profiles/{name}"
+        shipped = row.template in ("profiles/{name}", "profiles/{name}/access")
         parts = {"owner": "ada", "name": "standard" if shipped else self.workflow, "number": row.number}
-        path = row.template.format(**parts, run_id=self.run, path="out.csv", exception_id=self.exception)
+        ids = {"run_id": self.run, "exception_id": self.exception, "entitlement_id": self.entitlement}
+        path = row.template.format(**parts, **ids, request_id=self.request, path="out.csv")
         headers = {"Authorization": f"token {self.tokens[name]}"} if name else {}
         options = row.options(self)
         with (
@@ -133,6 +136,28 @@ def exception_for_it(world: World) -> dict[str, Any]:
     return {"json": {"profile": "who-may-what", "rule": "cpu-limit", "reason": "To test.", "until": until}}
 
 
+def later() -> str:
+    return (datetime.now(UTC) + timedelta(days=9)).isoformat()
+
+
+def entitlement_to_grant(name: str) -> dict[str, Any]:
+    wanted = {"profile": "machine-learning", "kind": "person", "name": name, "until": later()}
+    return {"json": wanted | {"reason": "To test."}}
+
+
+def file_of_entitlements(world: World) -> dict[str, Any]:
+    text = f"profile,kind,name,until,reason\nmachine-learning,person,who-imports,{later()},To test.\n"
+    return {"content": text, "headers": {"Content-Type": "text/csv"}}
+
+
+def refusal(world: World) -> dict[str, Any]:
+    return {"json": {"verdict": "refuse", "words": "Tested."}}
+
+
+def question(world: World) -> dict[str, Any]:
+    return {"json": {"profile": "machine-learning", "reason": "To test."}}
+
+
 W = "workflows/{owner}/{name}"
 R = "runs/{run_id}"
 P = "profiles/{name}/versions"
@@ -170,6 +195,24 @@ ROWS = [
         options=lambda world: {"json": {"reason": "Tested."}},
     ),
     Row("GET policy/rules", 200, 403, owned_by="aude"),
+    Row("GET profiles/{name}/access", 200, 403, owned_by="aude"),
+    Row("GET entitlements", 200, 200),
+    Row("POST entitlements", 201, 403, owned_by="clara", options=lambda world: entitlement_to_grant("who-knows")),
+    Row("GET entitlements.csv", 200, 200),
+    Row("POST entitlements/import", 200, 403, owned_by="clara", options=file_of_entitlements),
+    Row("GET entitlements/{entitlement_id}", 200, 404),
+    Row(
+        "POST entitlements/{entitlement_id}/end",
+        200,
+        404,
+        owned_by="clara",
+        options=lambda world: {"json": {"reason": "Tested."}},
+    ),
+    Row("GET access-requests", 200, 200),
+    Row("POST access-requests", 200, 201, options=question),  # hers waits already
+    Row("GET access-requests/{request_id}", 200, 404),
+    Row("POST access-requests/{request_id}/answer", 200, 404, owned_by="clara", options=refusal),
+    Row("POST access-requests/{request_id}/withdrawal", 409, 404),  # it was answered: hers to withdraw, and too late
     Row("GET workflows", 200, 200),
     Row("POST workflows", 200, 403, options=publish_for_ada),
     Row("POST workflows/inspect", 200, 200, options=lambda world: {"json": {"notebook": book("1")}}),
@@ -229,7 +272,15 @@ def world(platform: Any) -> World:
         world = World(platform.url, tokens, "who-may-what", run["id"], notebook)
         made = client.post("exceptions", **exception_for_it(world))
         assert made.status_code == 201, made.text
-    return replace(world, exception=made.json()["id"])
+        exception = made.json()["id"]
+        made = client.post("entitlements", **entitlement_to_grant("ada"))
+        assert made.status_code == 201, made.text
+        entitlement = made.json()["id"]
+    headers = {"Authorization": f"token {tokens['ada']}"}
+    with httpx.Client(base_url=f"{platform.url}{API}", headers=headers, timeout=60, trust_env=False) as client:
+        asked = client.post("access-requests", **question(world))
+        assert asked.status_code == 201, asked.text
+    return replace(world, exception=exception, entitlement=entitlement, request=asked.json()["id"])
 
 
 def test_the_table_has_a_row_for_every_operation() -> None:

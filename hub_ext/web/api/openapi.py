@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from hub_ext import __version__
 from hub_ext.web.api import models
-from hub_ext.web.api.operation import JSON, MULTIPART, PROBLEM, Answer, Operation
+from hub_ext.web.api.operation import JSON, MULTIPART, PROBLEM, Answer, Body, Operation, Raw
 from hub_ext.web.api.routes import BASE, PARTS, ROUTES, Route
 
 PREFIX = "/services/workflows/"
@@ -28,6 +28,7 @@ _REF = "#/components/schemas/{model}"
 _TAGS = {
     "profiles": "What servers and runs may be.",
     "catalog": "How profiles come to be that: proposed, checked, approved, explained, ended.",
+    "access": "Who may use what, until when, why, and who asks for it.",
     "workflows": "Notebooks that others can run.",
     "runs": "Executions of workflows.",
     "results": "What runs made. It is user content: sandboxed, never trusted.",
@@ -81,7 +82,7 @@ def _components(spec: APISpec) -> dict[type[BaseModel], str]:
     given: set[type[BaseModel]] = {models.Problem}
     for route in ROUTES:
         for found in route.operations().values():
-            taken |= {found.body.model} if found.body else set()
+            taken |= {found.body.model} if isinstance(found.body, Body) else set()
             given |= {answer.model for answer in found.answers.values() if answer.model}
     by_name = sorted([*taken, *given], key=lambda model: model.__name__)
     pairs: list[tuple[type[BaseModel], _Mode]] = [
@@ -152,6 +153,9 @@ def _body(found: Operation, names: dict[type[BaseModel], str]) -> dict[str, Any]
     body = found.body
     if body is None:
         return {}
+    if isinstance(body, Raw):
+        content = {body.media: {"schema": {"type": "string", "description": body.description}}}
+        return {"required": True, "content": content}
     reference = {"schema": {"$ref": _REF.format(model=names[body.model])}}
     content = {JSON: reference}
     if body.files:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from hub_ext.web.base import BaseHandler
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 MULTIPART = "multipart/form-data"
+CSV = "text/csv"
 
 
 class NoQuery(BaseModel):
@@ -70,6 +71,19 @@ class Body:
 
 
 @dataclass(frozen=True)
+class Raw:
+    """A body that an operation takes as it comes, piece by piece.
+
+    Attributes:
+        media: Its media type.
+        description: What it holds.
+    """
+
+    media: str
+    description: str
+
+
+@dataclass(frozen=True)
 class Operation:
     """The declaration of an operation.
 
@@ -86,7 +100,7 @@ class Operation:
     summary: str
     answers: Mapping[int, Answer]
     query: type[BaseModel] = NoQuery
-    body: Body | None = None
+    body: Body | Raw | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[int, ...] = ()
     description: str = ""
@@ -112,7 +126,7 @@ def operation(summary: str, answers: Mapping[int, Answer], **more: Any) -> Calla
             query = parsing.query_of(self.request, declared.query)
             if declared.query is not NoQuery:
                 given["query"] = query
-            if declared.body is not None:
+            if isinstance(declared.body, Body):
                 given["body"] = await self.call(declared.body.read, self)
             await function(self, **given)
 
@@ -149,6 +163,17 @@ class ApiHandler(BaseHandler):
             self.set_header(name.replace("_", "-"), value)
         self.set_header("Content-Type", "application/json")
         self.finish(model.model_dump_json(by_alias=True))
+
+    async def send_pieces(self, pieces: Iterator[bytes]) -> None:
+        """Send a body piece by piece, as fast as it is taken.
+
+        Args:
+            pieces: The body; each piece is made in a thread.
+        """
+        while (piece := await self.call(next, pieces, None)) is not None:
+            self.write(piece)
+            await self.flush()
+        self.finish()
 
     def nothing(self) -> None:
         """Answer that it is done (204)."""

@@ -7,7 +7,19 @@ from dataclasses import dataclass
 
 from tornado.routing import URLSpec
 
-from hub_ext.web.api import audit, catalog, curating, events, health, profiles, results, runs, workflows
+from hub_ext.web.api import (
+    access_requests,
+    audit,
+    catalog,
+    curating,
+    entitlements,
+    events,
+    health,
+    profiles,
+    results,
+    runs,
+    workflows,
+)
 from hub_ext.web.api.description import Description
 from hub_ext.web.api.operation import ApiHandler, Operation, declared_by
 
@@ -20,6 +32,8 @@ PARTS: dict[str, tuple[str, str]] = {
     "name": (r"[^/]+", "Name."),
     "number": (r"[1-9][0-9]{0,8}", "Number of the version."),
     "run_id": (r"[0-9A-Za-z-]{1,64}", "Id of the run."),
+    "entitlement_id": (r"[0-9A-Za-z-]{1,64}", "Id of the entitlement."),
+    "request_id": (r"[0-9A-Za-z-]{1,64}", "Id of the request for access."),
     "exception_id": (r"[0-9A-Za-z-]{1,64}", "Id of the exception."),
     "path": (r".+", "Path of the file, as the list of artifacts has it."),
 }
@@ -77,6 +91,16 @@ ROUTES = (
     Route("exceptions", curating.Exceptions, "catalog"),
     Route("exceptions/{exception_id}/revocation", curating.Revocation, "catalog"),
     Route("policy/rules", catalog.PolicyRules, "catalog"),
+    Route("profiles/{name}/access", entitlements.AccessOfProfile, "access"),
+    Route("entitlements", entitlements.AllEntitlements, "access"),
+    Route("entitlements.csv", entitlements.EntitlementFile, "access"),
+    Route("entitlements/import", entitlements.EntitlementImport, "access"),
+    Route("entitlements/{entitlement_id}", entitlements.OneEntitlement, "access"),
+    Route("entitlements/{entitlement_id}/end", entitlements.EntitlementEnd, "access"),
+    Route("access-requests", access_requests.AllRequests, "access"),
+    Route("access-requests/{request_id}", access_requests.OneRequest, "access"),
+    Route("access-requests/{request_id}/answer", access_requests.RequestAnswer, "access"),
+    Route("access-requests/{request_id}/withdrawal", access_requests.RequestWithdrawal, "access"),
     Route("workflows", workflows.Workflows, "workflows"),
     Route("workflows/inspect", workflows.Inspect, "workflows"),
     Route("workflows/{owner}/{name}", workflows.OneWorkflow, "workflows"),
