@@ -75,14 +75,14 @@ def test_the_end_is_asked_for_and_then_forced() -> None:
         process.stdout.readline()
         began = time.monotonic()
         end([psutil.Process(process.pid)], 0.3)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
         assert process.wait(5) == -signal.SIGKILL
 
 
 def test_a_process_that_goes_when_asked_is_not_waited_for(sleeper: subprocess.Popen[bytes]) -> None:
     began = time.monotonic()
-    end([psutil.Process(sleeper.pid)], 10)
-    assert time.monotonic() - began < 3
+    end([psutil.Process(sleeper.pid)], 30)
+    assert time.monotonic() - began < 15
     assert sleeper.wait(5) == -signal.SIGTERM
 
 

@@ -95,7 +95,7 @@ class Platform:
         """Return what stood in the terminal."""
         return self.output.read_text(errors="replace") if self.output.exists() else ""
 
-    def stop(self, number: int = signal.SIGINT, seconds: float = 60) -> int:
+    def stop(self, number: int = signal.SIGINT, seconds: float = 120) -> int:
         """Stop as Ctrl-C does; return the exit code."""
         assert self.process is not None
         if self.process.poll() is None:

@@ -19,8 +19,8 @@ from uuid import uuid4
 import httpx
 import nbformat
 import psutil
-from tornado.httpclient import HTTPRequest
-from tornado.websocket import websocket_connect
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from tests.functional.conftest import COMMAND, HEALTH, Platform
 
@@ -338,10 +338,14 @@ class World:
         until(lambda: self.server(user).get("ready"), what=lambda: (self.server(user), self.platform.said()))
 
     def new_kernel(self, user: str) -> str:
-        """Start a kernel in a user's server and return its address."""
-        answer = self.ask("POST", f"/user/{user}/api/kernels", user, json={})
-        assert answer.status_code == 201, answer.text
-        return f"/user/{user}/api/kernels/{answer.json()['id']}"
+        """Start a kernel in a user's server and return its address; asks again while the proxy has no route to it."""
+
+        def ask() -> str | None:
+            answer = self.ask("POST", f"/user/{user}/api/kernels", user, json={})
+            assert answer.status_code in (201, 404, 502, 503, 504), answer.text
+            return str(answer.json()["id"]) if answer.status_code == 201 else None
+
+        return f"/user/{user}/api/kernels/{until(ask)}"
 
     def execute(self, user: str, kernel: str, code: str) -> str:
         """Run code in a kernel, through proxy and server, and return what it printed."""
@@ -350,7 +354,7 @@ class World:
     async def _execute(self, user: str, kernel: str, code: str) -> str:
         url = f"{self.platform.url.replace('http:', 'ws:')}{kernel}/channels"
         headers = {"Authorization": f"token {self.platform.token(user)}"}
-        connection = await websocket_connect(HTTPRequest(url, headers=headers, request_timeout=PATIENCE))
+        connection = await self._connect(HTTPRequest(url, headers=headers, request_timeout=PATIENCE))
         mine = uuid4().hex
         header = {"msg_id": mine, "session": mine, "username": user, "msg_type": "execute_request", "version": "5.3"}
         content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
@@ -369,13 +373,24 @@ class World:
                 continue
         return text
 
+    async def _connect(self, request: HTTPRequest) -> WebSocketClientConnection:
+        """Open a connection; asks again while the proxy has no route, or the server behind it does not listen yet."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return await websocket_connect(request)
+            except (HTTPClientError, OSError):
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.1)
+
     # What is left.
 
     def nothing_of_runs(self) -> None:
         """Check that no process, folder or secret of a run is left, with the platform up or not."""
         launches, secrets = self.state / "launches", self.state / "secrets"
-        until(lambda: not list(launches.iterdir()), 15, lambda: list(launches.iterdir()))
-        until(lambda: not processes_of(launches), 10, lambda: processes_of(launches))
+        until(lambda: not list(launches.iterdir()), 60, lambda: list(launches.iterdir()))
+        until(lambda: not processes_of(launches), 30, lambda: processes_of(launches))
         # An order that was cut before its run was committed leaves one, and nobody can tell until it is old.
         kept = [path.name for path in secrets.iterdir()] if secrets.is_dir() else []
         assert not [name for name in kept if self.column("id", name)]
@@ -383,7 +398,7 @@ class World:
 
     def nothing_runs(self) -> None:
         """Check that no process of the platform is left, and no port that listens."""
-        until(lambda: not processes_of(self.state), 10, lambda: processes_of(self.state))
+        until(lambda: not processes_of(self.state), 30, lambda: processes_of(self.state))
         ports = [self.platform.port, json.loads((self.state / "run" / "service-port.json").read_text())]
         ports += json.loads((self.state / "run" / "ports.json").read_text()).values()
         assert not [port for port in ports if listening(port)]

@@ -33,11 +33,14 @@ def notebook(title: str, source: str, parameters: str = "steps: int = 6  # How m
     return nbformat.writes(nbformat.v4.new_notebook(cells=cells))
 
 
+# It goes on after its third step when the test has seen that.
 SLOW = """
-import time
+import os, time
 for step in range(steps):
     print("step", step, flush=True)
-    time.sleep(0.5)
+    while step == 2 and not os.path.exists(GATE):
+        time.sleep(0.05)
+    time.sleep(0.2)
 open("steps.csv", "w").write("steps\\n6\\n")
 """
 
@@ -66,7 +69,7 @@ def test_the_whole_path(platform: Platform, browser: Browser, pictures: Path, tm
         run_it_after_a_mistake(wanda)
         run_it_again_with_changes(wanda)
         publish_a_file(wanda, tmp_path)
-        run_and_watch(wanda)
+        run_and_watch(wanda, tmp_path / "gate")
         publish_from_the_server(wanda)
         come_home(wanda)
         assert wanda.foreign == []
@@ -184,7 +187,7 @@ def publish_a_file(wanda: Visitor, folder: Path) -> None:
     page.get_by_role("button", name="Look at it").click()
     expect(page.get_by_role("heading", name="This notebook cannot be published yet")).to_be_visible()
     page.get_by_role("link", name="Choose a notebook").click()
-    file.write_text(notebook("Output <i>as it</i> comes", SLOW))
+    file.write_text(notebook("Output <i>as it</i> comes", SLOW.replace("GATE", repr(str(folder / "gate")))))
     page.get_by_label("Drop a notebook here, or choose one").set_input_files(file)
     page.get_by_role("button", name="Look at it").click()
     expect(page.get_by_label("Steps")).to_have_value("6")
@@ -199,7 +202,7 @@ def publish_a_file(wanda: Visitor, folder: Path) -> None:
     expect(page.get_by_text("Version 1 is published.")).to_be_visible()
 
 
-def run_and_watch(wanda: Visitor) -> None:
+def run_and_watch(wanda: Visitor, gate: Path) -> None:
     page = wanda.page
     page.get_by_role("button", name="Run", exact=True).click()
     wanda.run_id()
@@ -208,6 +211,7 @@ def run_and_watch(wanda: Visitor) -> None:
     assert page.locator("#run").get_attribute("data-state") == "running", "output came only at the end"
     expect(page.locator("#doing")).to_contain_text("Cell 2 of 2")
     wanda.picture("run")
+    gate.touch()
     wanda.wait_for_state("succeeded")
     page.get_by_role("button", name="Show the output as it came").click()
     expect(output).to_contain_text("step 5")

@@ -136,7 +136,7 @@ def test_a_full_disk_is_said_and_survived(world: World, disk: Disk) -> None:
     nothing_can_be_kept(world)
     taken = order_meanwhile(world, disk, runs)
     disk.free()
-    world.true_after(world.healthy(20), dict.fromkeys(runs.values(), "failed"))
+    world.true_after(world.healthy(60), dict.fromkeys(runs.values(), "failed"))
     for name, run_id in runs.items():
         assert NO_SPACE in world.run(run_id)["reason"].lower()
         assert world.told(name)[0] == "begun"

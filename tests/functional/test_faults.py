@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.functional.faults import API, World, alive, gone, kill, processes_of, until
+from tests.functional.faults import API, ENDED, World, alive, gone, kill, processes_of, until
 
 pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("faults"), pytest.mark.timeout(600)]
 
@@ -100,7 +100,7 @@ def test_an_executor_that_boots_while_its_service_is_killed_is_adopted(world: Wo
     for number in range(20):
         name = f"booting-{number}"
         run_id = world.order(name)
-        if (executor := caught_while_booting(world)) is not None:
+        if (executor := caught_while_booting(world, run_id)) is not None:
             break
         world.until_state(run_id, "succeeded")
     assert executor is not None, "no executor was seen before it took its lock"
@@ -108,25 +108,28 @@ def test_an_executor_that_boots_while_its_service_is_killed_is_adopted(world: Wo
     launch = world.column("launch_id", run_id)
     kill(world.worker())
     world.healthy()
-    until(lambda: world.holds(world.worker(), "reconciler"), 15)
+    until(lambda: world.holds(world.worker(), "reconciler"), 30)
     executor.send_signal(signal.SIGCONT)
     assert world.until_state(run_id, "succeeded")["reason"] == ""
     assert (world.told(name), world.column("launch_id", run_id)) == (ONCE, launch)
 
 
-def caught_while_booting(world: World) -> psutil.Process | None:
-    """Return the next executor, stopped before it took its lock; None if that came too late."""
-    launches = world.state / "launches"
+def caught_while_booting(world: World, run_id: str) -> psutil.Process | None:
+    """Return the executor of a run, stopped before it took its lock; None if that came too late."""
+    launch = world.state / "launches" / until(lambda: world.column("launch_id", run_id))
 
-    def look() -> Path | None:
-        return next(launches.iterdir(), None)
+    def look() -> psutil.Process | str | None:
+        ended = world.column("state", run_id)
+        return next(iter(processes_of(launch)), ended if ended in ENDED else None)
 
-    launch = until(look)
-    executor = until(lambda: next(iter(processes_of(launch)), None))
-    executor.send_signal(signal.SIGSTOP)
-    if not (launch / "lock").exists():
-        return executor
-    executor.send_signal(signal.SIGCONT)
+    executor = until(look)
+    if isinstance(executor, str):
+        return None
+    with contextlib.suppress(psutil.NoSuchProcess):
+        executor.send_signal(signal.SIGSTOP)
+        if not (launch / "lock").exists():
+            return executor
+        executor.send_signal(signal.SIGCONT)
     return None
 
 

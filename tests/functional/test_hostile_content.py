@@ -241,7 +241,7 @@ def test_a_report_at_its_own_address_does_no_harm(platform: Platform, victor: Vi
     run_id = publish_and_run(platform, "hostile-address", trap)
     report = f"{platform.url}{API}/runs/{run_id}/report"
     victor.page.goto(report)
-    expect(victor.page.locator("iframe[sandbox=allow-scripts]")).to_be_visible(timeout=5000)
+    expect(victor.page.locator("iframe[sandbox=allow-scripts]")).to_be_visible()
     assert outcomes(victor.page.main_frame.child_frames[0]) == {}
     assert_unharmed(victor, trap)
     assert victor.page.url == report

@@ -12,6 +12,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.timing import Watch, kept_within
+
 pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
 
 QUICK = {"profile": "quick-look"}
@@ -278,15 +280,20 @@ def test_a_stopped_server_leaves_no_process_behind(person: Person) -> None:
 
 def test_a_start_can_be_cancelled_within_two_seconds_and_says_by_whom(person: Person) -> None:
     person.api.post("/hub/api/users/" + person.name)  # no matter whether she is there already
-    started = until_pending(person)
-    process = until(person.process)
-    began = time.monotonic()
-    assert person.stop().status_code in (202, 204)
-    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, seconds=2)
-    assert time.monotonic() - began < 2.5
-    started.close()
-    assert person.servers() == {}
-    assert any(row["action"] == "server.cancel" for row in acts(person))
+
+    def cancel() -> float:
+        started = until_pending(person)
+        process = until(person.process)
+        watch = Watch()
+        assert person.stop().status_code in (202, 204)
+        until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+        taken = watch()
+        started.close()
+        assert person.servers() == {}
+        assert any(row["action"] == "server.cancel" for row in acts(person))
+        return taken
+
+    kept_within(2.5, cancel)
     assert person.start(QUICK).status_code in (201, 202)
 
 
@@ -346,7 +353,7 @@ def test_a_server_that_dies_while_it_starts_says_why_at_once_and_is_never_counte
         # JupyterHub waits ten seconds for a start; after them its end is told by the events alone.
         told = answer.json() if answer.status_code == 500 else person.events()[-1]
         assert "ended by itself" in told["message"]
-        assert time.monotonic() - began < 25
+        assert time.monotonic() - began < 50  # long before the time that a start may take
     (config / "jupyter_config.py").unlink()
     (config / "jupyter_server_config.py").unlink()
     assert person.start(QUICK).status_code in (201, 202)

@@ -119,7 +119,7 @@ def test_sigterm_while_it_starts_leaves_nothing(tmp_path: Path, part: str) -> No
         started.platform.launch()
         until(lambda: (started.state / "run" / f"{part}.json").exists())
         assert started.platform.stop(signal.SIGTERM) == 0
-        until(lambda: not processes_of(started.state), 10, lambda: processes_of(started.state))
+        until(lambda: not processes_of(started.state), 30, lambda: processes_of(started.state))
         assert "Traceback" not in started.platform.said()
     finally:
         started.close()

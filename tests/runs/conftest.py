@@ -120,7 +120,7 @@ def ended(row: Callable[[str], Run]) -> Callable[..., Awaitable[Run]]:
     return ended
 
 
-async def until(look: Callable[[], Any], seconds: float = 30.0) -> Any:
+async def until(look: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Wait for something to be true, and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
