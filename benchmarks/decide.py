@@ -1,4 +1,4 @@
-"""The decision: alone with 100 rules and 200 profiles, with facts, record and commit, and beside the Hub's loop."""
+"""The decision: alone with 100 rules and 200 profiles, whole with the Hub's groups call, and beside a loop."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
+import jsonschema
 import yaml
 
+from benchmarks import harness
 from benchmarks.harness import BIN, percentile, show, summary
 from hub_ext.catalog.decide import Facts, Request, decide
 from hub_ext.catalog.judging import judge
@@ -27,6 +30,7 @@ from hub_ext.governance.environments import environment_images
 from hub_ext.governance.state import changed
 from hub_ext.kubernetes.render import render, request_view
 from hub_ext.settings import HubExt, shipped
+from hub_ext.web.hub import HubClient
 
 PROFILES, RULES, CALLS = 200, 100, 400
 GROUPS = frozenset({"analysts", "modellers"})
@@ -62,14 +66,16 @@ def _write(folder: Path, profiles: list[Profile]) -> None:
         path.write_text(text.replace(f"name: {profile.name.rpartition('-')[0]},", f"name: {profile.name},"))
 
 
-def _timed(call: Callable[[int], object], calls: int = CALLS) -> dict[str, float]:
+def _timed(
+    call: Callable[[int], object], calls: int = CALLS, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
     """Return median and 95th percentile of a call, in milliseconds."""
     call(0)
     taken = []
     for number in range(calls):
-        began = time.perf_counter()
+        began = clock()
         call(number)
-        taken.append((time.perf_counter() - began) * 1000)
+        taken.append((clock() - began) * 1000)
     return summary(taken)
 
 
@@ -93,6 +99,7 @@ def _alone(profiles: list[Profile]) -> dict[str, object]:
     decided = _timed(ours)
     return {
         "decide (ms)": decided,
+        "decide, time of the processor (ms)": _timed(ours, clock=time.thread_time),
         "peer: the compiled rules alone (ms)": peer,
         "decide / peer, median": round(decided["median"] / peer["median"], 2),
     }
@@ -110,8 +117,8 @@ def _approve(database: Database, profiles: list[Profile]) -> None:
         changed(session)
 
 
-def _recorded(folder: Path, profiles: list[Profile]) -> tuple[DecisionPoint, dict[str, object]]:
-    """Time facts, decision, record and commit on SQLite."""
+def _recorded(folder: Path, profiles: list[Profile]) -> tuple[DecisionPoint, Callable[[int], object]]:
+    """Return a decision point on SQLite, and what takes facts, decides, records and commits there."""
     policy = folder / "profiles" / "_policy" / "many.yaml"
     policy.parent.mkdir(parents=True)
     about = {"name": "many", "title": "Many", "owner": "platform-team"}
@@ -132,7 +139,39 @@ def _recorded(folder: Path, profiles: list[Profile]) -> tuple[DecisionPoint, dic
             decision, _ = point.decide(session, request, GROUPS, "")
             assert decision.allowed
 
-    return point, {"facts + decide + record + commit (ms)": _timed(whole)}
+    return point, whole
+
+
+@dataclass(frozen=True)
+class _Word:
+    """What `HubClient` has to know of the Hub."""
+
+    api_url: str
+    api_token: str
+
+
+async def _whole(folder: Path, whole: Callable[[int], object]) -> dict[str, object]:
+    """Time what a start costs with us: the groups of now from a real Hub, then facts, decision, record and commit.
+
+    Its peer is the Hub's call alone.
+    """
+    with harness.hub_ext(folder) as platform, ThreadPoolExecutor(4) as threads:
+        client = HubClient(_Word(f"{platform.url}/hub/api", platform.admin_token))  # type: ignore[arg-type]
+        client.open()
+        asked, taken = [], []
+        for number in range(CALLS):
+            began = time.perf_counter()
+            await client.groups("admin")
+            asked.append((time.perf_counter() - began) * 1000)
+            await asyncio.get_running_loop().run_in_executor(threads, whole, number)
+            taken.append((time.perf_counter() - began) * 1000)
+        await client.close()
+    figures, peer = summary(taken[10:]), summary(asked[10:])
+    return {
+        "groups + facts + decide + record + commit (ms)": figures,
+        "peer: the Hub's groups call alone (ms)": peer,
+        "whole / peer, median": round(figures["median"] / peer["median"], 2),
+    }
 
 
 async def _loop(point: DecisionPoint, profiles: list[Profile], calls: int) -> list[float]:
@@ -162,24 +201,38 @@ async def _loop(point: DecisionPoint, profiles: list[Profile], calls: int) -> li
     return late
 
 
+def _checked(folder: Path, profiles: list[Profile]) -> dict[str, object]:
+    """Time `profiles check`, and its peer: PyYAML and jsonschema, which know the shape of files and no policy."""
+    _write(folder, profiles)
+    began = time.perf_counter()
+    subprocess.run([str(BIN / "hub-ext"), "profiles", "check", str(folder)], check=True, stdout=subprocess.DEVNULL)
+    checked = time.perf_counter() - began
+    began = time.perf_counter()
+    validator = jsonschema.Draft202012Validator(Profile.model_json_schema())
+    for path in sorted(folder.glob("*/*.yaml")):
+        validator.validate(yaml.safe_load(path.read_text()))
+    peer = time.perf_counter() - began
+    return {
+        f"profiles check of {len(profiles)} (s)": round(checked, 2),
+        "peer: PyYAML and jsonschema on the same files (s)": round(peer, 2),
+        "check / peer": round(checked / peer, 2),
+    }
+
+
 def main(folder: Path) -> None:
     """Print the figures."""
     profiles = many(PROFILES)
     figures = _alone(profiles)
     point, whole = _recorded(folder, profiles)
+    figures["facts + decide + record + commit (ms)"] = _timed(whole)
+    figures |= asyncio.run(_whole(folder / "hub", whole))
     quiet = asyncio.run(_loop(point, profiles, 0))
     busy = asyncio.run(_loop(point, profiles, 200))
-    figures |= whole
     figures["a tick of the loop is late by (ms)"] = {
         "without decisions": {"p95": round(percentile(quiet, 0.95), 2), "most": round(max(quiet), 2)},
         "with decisions in a thread": {"p95": round(percentile(busy, 0.95), 2), "most": round(max(busy), 2)},
     }
-    _write(folder / "files", profiles)
-    began = time.perf_counter()
-    command = [str(BIN / "hub-ext"), "profiles", "check", str(folder / "files")]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    figures[f"profiles check of {PROFILES} (s)"] = round(time.perf_counter() - began, 2)
-    began = time.perf_counter()
+    figures |= _checked(folder / "files", profiles)
     _write(folder / "more", many(10_000))
     wrote = time.perf_counter()
     load(folder / "more")

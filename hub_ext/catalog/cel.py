@@ -230,7 +230,8 @@ def scene(kind: str, subject: Mapping[str, Any], params: Mapping[str, str], name
         if kind == "request":
             context.add_variable("request", plain)
             return Scene(kind, context)
-        context.add_variable("object", plain)
+        if kind != "pod":  # rules on pods do not ask for it, and it is large
+            context.add_variable("object", plain)
         context.add_variable("params", {"data": dict(params)})
         context.add_variable("namespaceObject", {"metadata": {"labels": dict(namespace)}})
         context.add_variable("variables", _variables(kind, plain))

@@ -292,10 +292,11 @@ def _held_against_policy(
 
 def _room(facts: Facts) -> Room:
     """Return the most that one server or run of a person may take: what bounds her namespace."""
-    rooms, room = facts.catalog.rooms, Room()
-    for profile in facts.catalog.profiles:
-        if _removed(profile, facts) is None and may_use(profile, facts) is None:
-            room |= rooms[profile.name, profile.version]
+    room, known = Room(), set()  # most profiles take as much as some other
+    for profile, standing, one in facts.catalog.startable:
+        if one not in known and not standing.gone(facts.now) and may_use(profile, facts) is None:
+            known.add(one)
+            room |= one
     return room
 
 

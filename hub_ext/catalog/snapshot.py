@@ -140,9 +140,12 @@ class Catalog:
         return sorted(found, key=lambda one: (one.metadata.order, one.metadata.title.casefold()))
 
     @cached_property
-    def rooms(self) -> Mapping[tuple[str, int], Room]:
-        """What each version can be made to take, by name and number."""
-        return {(profile.name, profile.version): largest(profile) for profile in self.profiles}
+    def startable(self) -> tuple[tuple[Profile, Standing, Room], ...]:
+        """Every version that is not removed, with how it stands and the most that it can be made to take."""
+        found = ((profile, self.standing(profile)) for profile in self.profiles)
+        return tuple(
+            (profile, standing, largest(profile)) for profile, standing in found if standing.state != "removed"
+        )
 
     @property
     def images(self) -> Mapping[str, str]:

@@ -36,4 +36,6 @@ def test_room_for_either_is_the_larger_of_each() -> None:
 
 
 def test_a_snapshot_knows_the_room_of_each_version() -> None:
-    assert CATALOG.rooms["standard", 1] == Room(2, 8 * GI, 0, 10 * GI)
+    rooms = {profile.name: room for profile, _, room in CATALOG.startable}
+    assert rooms["standard"] == Room(2, 8 * GI, 0, 10 * GI)
+    assert set(rooms) == {profile.name for profile in CATALOG.profiles}
