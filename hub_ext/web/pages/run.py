@@ -103,6 +103,15 @@ _HINTS = {
     "changes.",
     "KeyboardInterrupt": "It was interrupted from inside.",
 }
+# What the surroundings of a run say, as against what its cells raise.
+_HINTS_BY_REASON = {
+    "memory": "Run it again with more, under “Where it runs”, or with less data at once.",
+    "scratch space": "Let the notebook keep less in files, or write fewer of them.",
+    "cannot be pulled": "Choose another profile under “Where it runs”, and tell the one who keeps this one.",
+    "deleted from outside": "Run it again. If you did not delete it, tell an admin the time.",
+    "node": "Its machine was lost, not your work: run it again.",
+    "was not made for this person": "An admin has to remove or rename what has your name in the cluster.",
+}
 _USUAL_HINT = "Look at the inputs first. If they are right, tell the author: this page's address is enough."
 
 
@@ -121,6 +130,9 @@ def hint_for(view: RunView) -> str:
     found = _HINTS.get(name)
     if found:
         return found
+    hint = next((hint for words, hint in _HINTS_BY_REASON.items() if words in run.reason), "")
+    if hint:
+        return hint
     if "longer than" in run.reason or "time limit" in run.reason:
         return "Run it again with a profile that allows more time, under “Where it runs”."
     return _USUAL_HINT

@@ -98,12 +98,15 @@ const events = {
   },
   cell_finished: () => { if (bar && bar.hasAttribute("value")) bar.value += 1; },
   output: (event) => outputs[event.kind]?.(event),
+  repeated: () => putText("\n(It was interrupted, and is run again from the beginning.)\n", "hx-stderr"),
   truncated: () => putText("\n(There was more output than a run may keep. What came after is left out.)\n", "hx-stderr"),
   finished: () => { if (doing) doing.textContent = "Making the report"; },
   state: (event) => {
     if (event.started_at) began = Date.parse(event.started_at);
     if (event.state === "running" && page.dataset.state === "starting" && doing) doing.textContent = "Running";
-    if (event.state === "starting" && doing) doing.textContent = "Starting its kernel";
+    if (event.state === "starting" && doing) {
+      doing.textContent = event.reason ? event.reason[0].toUpperCase() + event.reason.slice(1) : "Starting its kernel";
+    }
     const ended = ["succeeded", "failed", "cancelled", "lost"].includes(event.state);
     if (!ended && event.state !== page.dataset.state) refreshPill(event.state);
     page.dataset.state = event.state;
