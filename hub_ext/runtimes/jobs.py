@@ -27,7 +27,7 @@ class Sight:
     Attributes:
         state: ``absent``: there is nothing (any more). ``waits``: no container of it runs yet. ``stuck``: neither will
             one without help. ``runs``: its executor is there. ``ended``: it was.
-        why: Why it waits or is stuck, or why it ended, as a clause; empty where nobody knows.
+        why: Why it waits or is stuck, why it is about to end, or why it ended, as a clause; empty where nobody knows.
         never: Whether what it is stuck with will not change by itself.
         code: Exit code of its executor, where it ended by itself.
         last: The last line that it wrote.
@@ -66,7 +66,7 @@ def _of_living(job: Manifest | None, pod: Manifest, now: datetime) -> Sight:
     if leaves and (now - _time(leaves)).total_seconds() > STUCK:
         return Sight("ended", _why_taken(job, pod, _SILENT))
     if _get(pod, "status", "phase") == "Running" and _get(_container(pod), "state", "running") is not None:
-        return Sight("runs")
+        return Sight("runs", _why_taken(job, pod))
     waiting = words.waiting(dict(pod))
     if waiting is None:
         return Sight("waits")

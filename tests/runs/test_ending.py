@@ -67,3 +67,30 @@ def test_lost_is_only_what_left_no_trace_at_all() -> None:
 @pytest.mark.parametrize("value", [True, -1, 1.0, "3", None, 10**7])
 def test_what_is_no_number_of_cells_is_none(value: object) -> None:
     assert count(value) is None
+
+
+@pytest.mark.parametrize(
+    ("ended", "cancelled", "verdict"),
+    [
+        (Ended(True, None, reason="it needed more"), None, Verdict("failed", "it needed more")),
+        (Ended(True, None, reason="it needed more"), "cancelled", Verdict("cancelled", "cancelled")),
+        (Ended(False, None, reason="no image", traced=False, final=True), None, Verdict("failed", "no image")),
+        (Ended(True, {"state": "cancelled"}, reason="its pod went"), None, Verdict("failed", "its pod went")),
+        (Ended(True, {"state": "cancelled"}, reason="its pod went"), "cancelled", Verdict("cancelled", "cancelled")),
+        (Ended(True, {"state": "succeeded"}, reason="its pod went"), None, Verdict("succeeded")),
+    ],
+)
+def test_what_the_surroundings_know_counts_where_nobody_asked_for_an_end(
+    ended: Ended, cancelled: str | None, verdict: Verdict
+) -> None:
+    assert judge(ended, cancelled=cancelled, ended_for=None) == verdict
+
+
+def test_what_an_executor_tells_is_kept_in_sizes_and_characters_that_a_database_takes() -> None:
+    error = {"name": "x" * 10**6, "message": "a\x00b\udcff", "cell": 10**12, "traceback": ["no text"], "more": "x"}
+    found = judge(told(state="failed", reason="r\x00" * 10**5, error=error), cancelled=None, ended_for=None)
+    assert len(found.reason) <= 4000
+    assert "\x00" not in found.reason
+    assert found.error is not None
+    assert set(found.error) == {"name", "message", "cell", "traceback"}
+    assert (found.error["message"], found.error["cell"], len(found.error["name"])) == ("ab?", None, 200)
