@@ -10,10 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub_ext.catalog.models import Egress
+from hub_ext.catalog.models import Egress, Lifetime
 from hub_ext.catalog.policy import PolicyRules
 from hub_ext.kubernetes import objects
-from tests.catalog.breaking import CATALOG, ENCLAVE, NETWORKS, PODS, REQUESTS, Breaking, block, breaking, rendering
+from hub_ext.kubernetes.render import render
+from tests.catalog.breaking import (
+    CATALOG,
+    ENCLAVE,
+    IMAGE,
+    NETWORKS,
+    PODS,
+    REQUESTS,
+    STANDARD,
+    Breaking,
+    block,
+    breaking,
+    rendering,
+)
 from tests.catalog.pod_security import violations
 
 RENDERING = rendering()
@@ -49,6 +62,13 @@ def test_what_we_make_meets_every_rule_and_the_standard(purpose: str) -> None:
     assert broken("networkpolicy", made.network) == set()
     assert broken("networkpolicy", made.around[0]) == set()
     assert violations(made.pod) == set()
+
+
+@pytest.mark.parametrize("purpose", ["server", "run"])
+def test_the_longest_life_that_a_profile_may_have_is_one_that_the_rules_allow(purpose: str) -> None:
+    longest = STANDARD.spec.model_copy(update={"lifetime": Lifetime(maximum=43200)})
+    made = render(STANDARD, longest, ENCLAVE, user="ann", purpose=purpose, name="l-01hz", image=IMAGE)
+    assert broken("pod", made.pod) == set()
 
 
 # --- the Pod Security Standard ---------------------------------------------------------------------------------------

@@ -135,7 +135,8 @@ def test_the_pod_of_a_job_is_the_pod_that_was_judged(profile: Any, user: str) ->
     assert made.job is not None
     template = made.job["spec"]["template"]
     assert template == {"metadata": {"labels": made.pod["metadata"]["labels"]}, "spec": made.pod["spec"]}
-    assert made.pod["spec"]["activeDeadlineSeconds"] == profile.spec.lifetime.maximum * 60
+    longest = profile.spec.lifetime.maximum * 60
+    assert longest <= made.pod["spec"]["activeDeadlineSeconds"] <= longest + 3600  # it may report in the end
 
 
 @given(st.lists(TEXT.filter(bool), min_size=2, max_size=2, unique=True))
