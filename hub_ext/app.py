@@ -171,9 +171,14 @@ def _managed(settings: HubExt, told: dict[str, str]) -> dict[str, Any]:
         "url": _listening(settings) or f"http://127.0.0.1:{_port(settings.state)}",
         # Without `site`: the supervisor needs the standard library alone, and every megabyte counts.
         "command": [sys.executable, "-S", str(supervisor.__file__)],
-        "environment": settings.to_environment() | told,
+        "environment": settings.to_environment() | told | _account(settings),
         "timeout": 60,
     }
+
+
+def _account(settings: HubExt) -> dict[str, str]:
+    """Return who the service is in the cluster, where that is somebody else than the Hub."""
+    return {"HUB_EXT_KUBECONFIG": str(settings.service_kubeconfig)} if settings.service_kubeconfig else {}
 
 
 def _listening(settings: HubExt) -> str:
@@ -243,7 +248,7 @@ def _pages(c: Config, settings: HubExt) -> None:
         "hub_ext_banner_color": settings.banner_color,
         "hub_ext_embedded": settings.embedded,
         "hub_ext_service": settings.service_name,
-        "hub_ext_why_ended": ended.why,
+        "hub_ext_why_ended": ended.for_pages,
     }
     _set(c, "template_vars", _given(c, "template_vars", {}) | ours)
 

@@ -68,6 +68,9 @@ class HubExt(Configurable):
     kubeconfig = Unicode(
         "", help="File that says where the cluster is and who we are there; empty: the account of our own pod."
     ).tag(config=True)
+    service_kubeconfig = Unicode(
+        "", help="The same for the sharing service, where the Hub runs it: an account of its own. Empty: the Hub's."
+    ).tag(config=True)
     pods_hub_url = Unicode(
         "",
         help="Address that pods reach the Hub by, such as http://hub.hub-ext:8081; empty: the Hub's own. `hub-ext up` "

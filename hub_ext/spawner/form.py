@@ -158,7 +158,7 @@ def minutes(number: int) -> str:
     if number % 60 == 0:
         hours = number // 60
         return f"{hours} hour{'s' if hours > 1 else ''}"
-    return f"{number} minutes"
+    return f"{number} minute{'' if number == 1 else 's'}"
 
 
 def sizes(spec: Spec) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from hub_ext.kubernetes.watch import Key
 from hub_ext.spawner.answering import telling_line
 from hub_ext.spawner.base import DecidedSpawner, StartFailed
 from hub_ext.spawner.booting import Boot, address_of, make_pod
+from hub_ext.spawner.form import minutes
 from hub_ext.spawner.ledger import Outcome
 from hub_ext.spawner.pods import Pods
 
@@ -133,7 +134,7 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
         self.namespace, self.pod_name = about["namespace"], about["name"]
         self.mem_limit, self.mem_guarantee = parse_size(spec.resources.memory.limit), None
         self.cpu_limit, self.cpu_guarantee = spec.resources.cpu.limit, None
-        self._limit = f"It reached its time limit of {spec.lifetime.maximum} minutes."
+        self._limit = f"It reached its time limit of {minutes(spec.lifetime.maximum)}."
         self._hub_url = self._hub_address()
         if self.settings_of_ours.pods_hub_url:
             self.hub_connect_url = self.settings_of_ours.pods_hub_url

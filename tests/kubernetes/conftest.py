@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tests.cluster.cluster import NOTEBOOK, Cluster
 from tests.cluster.environment import read
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.layout import PROJECT, Layout
+from tests.kubernetes.platforms import PROFILES, ClusterPlatform
 
 COUNTED = ("namespaces", "pods", "jobs", "persistentvolumeclaims", "persistentvolumes", "secrets")
 
@@ -71,6 +72,11 @@ class UsedCluster:
 @pytest.fixture(scope="session")
 def cluster() -> UsedCluster:
     """The cluster; it is brought up by `make test-kubernetes` before the tests begin."""
+    return used_cluster()
+
+
+def used_cluster() -> UsedCluster:
+    """Return the cluster that the environment names."""
     environ: dict[str, str] = dict(os.environ)
     layout = Layout.chosen()
     if "KUBECONFIG" not in environ:
@@ -110,3 +116,15 @@ def leaks(cluster: UsedCluster) -> Callable[..., None]:
             time.sleep(0.3)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def platform(cluster: UsedCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterPlatform]:
+    """A platform that all tests on the cluster share: leave it running, and use people of your own."""
+    made = ClusterPlatform(tmp_path_factory.mktemp("platform"), cluster)
+    try:
+        made.start()
+        made.approve(*PROFILES)
+        yield made
+    finally:
+        made.close()
