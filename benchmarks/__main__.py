@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import decide, gallery, kubernetes_start, memory, run, server_start
+from benchmarks import decide, gallery, kubernetes_run, kubernetes_start, memory, run, server_start
 
 ALL = {
     "server_start": server_start.main,
@@ -13,7 +13,7 @@ ALL = {
     "gallery": gallery.main,
     "memory": memory.main,
 }
-ON_A_CLUSTER = {"kubernetes_start": kubernetes_start.main}  # only when named
+ON_A_CLUSTER = {"kubernetes_start": kubernetes_start.main, "kubernetes_run": kubernetes_run.main}  # only when named
 
 
 def main() -> int:
