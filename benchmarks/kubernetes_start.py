@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.harness import BIN, Platform, _environment, _running, _wait, free_port, show, summary
+from benchmarks.harness import BIN, Platform, environment, free_port, running, show, summary, wait
 from hub_ext.kubernetes.client import Cluster
 from hub_ext.kubernetes.objects import Manifest
 from hub_ext.kubernetes.watch import Change, Watch
@@ -166,10 +166,10 @@ def stock(folder: Path, cluster: UsedCluster) -> Iterator[Platform]:
     )
     (folder / "config.py").write_text(text)
     cluster.kubectl("create", "namespace", namespace)
-    environ = _environment() | {"KUBECONFIG": str(cluster.kubeconfig)}
+    environ = environment() | {"KUBECONFIG": str(cluster.kubeconfig)}
     try:
-        with _running([str(BIN / "jupyterhub"), "-f", str(folder / "config.py")], folder, environ) as process:
-            _wait(f"http://127.0.0.1:{port}/hub/api/", process)
+        with running([str(BIN / "jupyterhub"), "-f", str(folder / "config.py")], folder, environ) as process:
+            wait(f"http://127.0.0.1:{port}/hub/api/", process)
             yield Platform(f"http://127.0.0.1:{port}", process, folder, token)
     finally:
         cluster.kubectl("delete", "namespace", namespace, "--wait=false")
