@@ -147,7 +147,7 @@ class KubernetesRuntime:
         if making is not None and not making.done:
             if making.refused:
                 return Ended(begun, None, reason=making.refused, final=True)
-            return _alive(begun, making.waiting or "it is being prepared")
+            return _alive(begun, making.waiting or ("it is being prepared" if seen.current else _AWAY))
         if not seen.current:
             return _alive(begun, _AWAY)
         return self._judge(launch_id, seen, sight, begun=begun)
