@@ -136,9 +136,15 @@ def _compare(left: float, right: float) -> int:
     return (left > right) - (left < right)
 
 
+_SCALARS = frozenset({str, int, bool, float})
+
+
 def without_nulls(value: Any) -> Any:
     """Return a manifest as the API server sees it: fields that are null are not there."""
-    if isinstance(value, Mapping):
+    kind = type(value)
+    if kind in _SCALARS:  # most of what there is
+        return value
+    if kind is dict or isinstance(value, Mapping):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
         return [without_nulls(item) for item in value]
