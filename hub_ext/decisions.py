@@ -21,7 +21,7 @@ from hub_ext.db.tables import DecisionRow
 from hub_ext.errors import InvalidInput, Problem
 from hub_ext.governance.environments import local_images
 from hub_ext.governance.exceptions import load_exceptions
-from hub_ext.governance.state import Agreed, agreed
+from hub_ext.governance.state import Agreed
 from hub_ext.governance.store import CatalogStore
 from hub_ext.settings import HubExt
 
@@ -87,7 +87,7 @@ class DecisionPoint:
         return self._facts(groups, self.catalog.current())
 
     def facts_of(self, user: str, groups: Iterable[str]) -> Facts:
-        """Return what is true of a person now, to show it: her entitlements as they are, the catalog of a second ago.
+        """Return what is true of a person now, to show it: her entitlements and versions as they were committed.
 
         Args:
             user: Her name.
@@ -98,9 +98,9 @@ class DecisionPoint:
         """
         groups = frozenset(groups)
         with self.database.read() as session:
-            before = agreed(session)
+            catalog, before = self.catalog.fresh(session)
             known = load_entitlements(session, user, groups, self.catalog.now(before) - REMEMBERED)
-        return replace(self._facts(groups, self.catalog.current(), before), entitlements=known)
+        return replace(self._facts(groups, catalog, before), entitlements=known)
 
     def facts_now(
         self, session: Session, groups: Iterable[str], profile: str | None = None, *, user: str = ""

@@ -67,7 +67,7 @@ class Desk:
             Forbidden: If she has none of the roles that look after the catalog.
         """
         self.must_read()
-        found: Catalog = self.catalog.current()
+        found: Catalog = self.catalog.recent()
         return {
             "snapshot": found.digest,
             "enclave": found.enclave.metadata.name,

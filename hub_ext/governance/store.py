@@ -87,6 +87,16 @@ class CatalogStore:
             self.prefetch()
         return catalog
 
+    def recent(self) -> Catalog:
+        """Return the snapshot, a second old at most; waits for a look at files and database where it is older.
+
+        Where the database does not answer, the last snapshot is what there is.
+        """
+        if self._catalog is not None and time.monotonic() - self._looked > _LOOK_EVERY:
+            with contextlib.suppress(HubExtError, SQLAlchemyError):
+                return self.refresh()
+        return self.current()
+
     def prefetch(self, also: Callable[[], object] | None = None) -> None:
         """Look at files and database in a thread, if nobody does already.
 

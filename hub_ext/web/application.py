@@ -14,6 +14,7 @@ from hub_ext.web.api.health import Checkup
 from hub_ext.web.api.routes import routes as api_routes
 from hub_ext.web.base import BaseHandler
 from hub_ext.web.context import Context
+from hub_ext.web.metrics import Metrics
 from hub_ext.web.pages.page import Nowhere
 from hub_ext.web.pages.routes import routes as page_routes
 from hub_ext.web.sign_in import SignInEnd
@@ -105,5 +106,6 @@ def all_routes(prefix: str) -> Iterable[URLSpec]:
     """
     yield from api_routes(prefix)
     yield URLSpec(f"{prefix}api(?:/.*)?", Unknown)
+    yield URLSpec(f"{prefix}metrics", Metrics)
     yield URLSpec(f"{prefix}oauth_callback", SignInEnd)
     yield from page_routes(prefix)

@@ -428,3 +428,41 @@ def test_the_time_is_not_written_with_each_decision(settings: HubExt, database: 
             found.append(session.scalars(select(CatalogState.clock)).one())
         clock.forward(seconds=20)
     assert (found[1] - found[0], found[2] - found[0]) == (timedelta(0), timedelta(seconds=40))
+
+
+# --- what pages show -------------------------------------------------------------------------------------------------
+
+
+def test_who_looks_first_after_a_long_silence_sees_what_was_approved_meanwhile(
+    store: CatalogStore, settings: HubExt, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks at a quiet platform, so its snapshot is as old as the last visit."""
+    point = DecisionPoint(database, store, settings)
+    assert point.facts_of("ann", ["analysts"]).catalog.newest() == []
+    monkeypatch.setattr(store, "prefetch", lambda also=None: None)  # nothing but the visit itself looks
+    approve(database, profile())
+    assert names(point.facts_of("ann", ["analysts"]).catalog) == ["maps@1"]
+
+
+def test_a_recent_snapshot_waits_for_a_look_where_the_last_one_is_long_ago(
+    store: CatalogStore, put: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert store.recent().proposals == ()
+    put(profile_text())
+    store._looked -= 60
+    monkeypatch.setattr(store, "prefetch", lambda also=None: None)
+    assert [one.name for one in store.recent().proposals] == ["maps"]
+
+
+def test_a_recent_snapshot_is_the_last_one_while_the_database_is_away(
+    store: CatalogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = store.recent()
+
+    def away() -> Catalog:
+        raise Unavailable("The database does not answer.")
+
+    store._looked -= 60
+    monkeypatch.setattr(store, "refresh", away)
+    monkeypatch.setattr(store, "prefetch", lambda also=None: None)
+    assert store.recent() is last

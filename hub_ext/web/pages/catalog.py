@@ -93,13 +93,13 @@ class ProfilesPage(CatalogPage):
             await self.show_cards()
             return
         filters = catalog_rows.Filters.read(*(self.text(name) for name in ("q", "state", "sort", "page")))
+        found = await self.call(self.context.catalog.recent)
         desk = self.desk
         entries, ending = await self.call(lambda: (desk.overview.entries(), desk.overview.ending_exceptions()))
         self.context.checking.wake()
         every = catalog_rows.rows(entries, self.person)
         fitting = filters.choose(every)
         first = (filters.page - 1) * catalog_rows.ROWS
-        found = self.context.catalog.current()
         self.show_catalog(
             "catalog.html",
             "catalog",
