@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub_ext import audit
+from hub_ext.access.budgets import Budgets
 from hub_ext.access.loading import REMEMBERED, load_entitlements
 from hub_ext.catalog.decide import Decision, Facts, Purpose, Request, RuleException, decide
 from hub_ext.catalog.entitled import entitling
@@ -75,6 +76,7 @@ class DecisionPoint:
         self.database = database
         self.catalog = catalog
         self.settings = settings
+        self.budgets = Budgets(database, settings)
         catalog.attach(database)
         catalog.prefetch(lambda: local_images(settings, catalog.current().enclave))
 
@@ -130,14 +132,17 @@ class DecisionPoint:
         environments = local_images(self.settings, catalog.enclave)
         return Facts(self.catalog.now(before), frozenset(groups), catalog, environments, tuple(exceptions))
 
-    def decide(self, session: Session, request: Request, groups: Iterable[str], object_id: str) -> tuple[Decision, str]:
-        """Decide and record it in the transaction of what depends on it.
+    def decide(
+        self, session: Session, request: Request, groups: Iterable[str], object_id: str, use_id: str | None = None
+    ) -> tuple[Decision, str]:
+        """Decide, reserve budget, and record it in the transaction of what depends on it.
 
         Args:
             session: That transaction.
             request: What is asked for.
             groups: Groups of the person, as the Hub says them now.
             object_id: The server's name, or the workflow of the run.
+            use_id: Id of the start or the run that budget is reserved for; None reserves nothing.
 
         Returns:
             The decision and its id. On a denial the caller still commits, so that the record stays.
@@ -153,6 +158,8 @@ class DecisionPoint:
         ended = [*(one.until for one in known), *(one.until for one in hers)]
         ended += [one.removal_at for one in catalog.standings.values() if one.removal_at is not None]
         self.catalog.keep(session, catalog, at, before, ended=any(before.clock < one <= at for one in ended))
+        if decision.allowed:
+            decision = self.budgets.reserve(session, decision, groups, self.catalog.clock(), use_id)
         return decision, self._record(session, request, decision, object_id, needed_entitlement(decision, facts))
 
     def _record(

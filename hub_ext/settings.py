@@ -50,6 +50,14 @@ class HubExt(Configurable):
     entitlement_days = Integer(
         366, min=1, help="How far away the end of an entitlement may be when it is granted, in days."
     ).tag(config=True)
+    budget = Dict(
+        key_trait=Enum(["servers", "runs", "cpu_hours", "memory_hours", "gpu_hours", "storage_gb"]),
+        value_trait=Float(min=0),
+        help=(
+            "What each person may have where no curator says anything: servers and runs at once, core, GB and GPU "
+            "hours a month, GB of homes and results. What is left out has no limit."
+        ),
+    ).tag(config=True)
     notebooks_dir = Unicode("", help="Folder of workflows that ship, published as `examples`.").tag(config=True)
     enclave = Unicode("local", help="Name of the enclave (the network) this platform runs in.").tag(config=True)
     banner = Unicode("", help="Text of the banner on the top and bottom of every page; empty: none.").tag(config=True)

@@ -10,9 +10,19 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from hub_ext.db.access_tables import AccessRequest, Entitlement, EntitlementImport
 from hub_ext.db.base import Base, Serial
+from hub_ext.db.budget_tables import Budget, BudgetCharge, BudgetHolder, BudgetMeter
 from hub_ext.db.types import new_id, now
 
-__all__ = ["AccessRequest", "Base", "Entitlement", "EntitlementImport"]  # what is not made here
+__all__ = [  # what is not made here
+    "AccessRequest",
+    "Base",
+    "Budget",
+    "BudgetCharge",
+    "BudgetHolder",
+    "BudgetMeter",
+    "Entitlement",
+    "EntitlementImport",
+]
 
 
 class Workflow(Base):

@@ -145,6 +145,10 @@ class CatalogStore:
         self._latest = max(known)
         return self._latest
 
+    def clock(self) -> datetime:
+        """Return the time of this machine's clock, which may jump back: to measure what lasts, not what has ended."""
+        return self._clock()
+
     def _over(self, at: datetime) -> bool:
         return self._ends_at is not None and at >= self._ends_at
 

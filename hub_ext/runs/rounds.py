@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload
 
+from hub_ext.access.charges import keep_results
 from hub_ext.db.session import Database
 from hub_ext.db.tables import Lease, Run
 from hub_ext.db.types import new_id, now
@@ -395,6 +396,7 @@ class Rounds:
             row.error = verdict.error
             row.report, row.output_notebook, row.picture = results.report, results.notebook, results.picture
             row.artifacts = results.artifacts
+            keep_results(session, row.id, row.caller, sum(int(one["size"]) for one in results.artifacts))
             reason = "; ".join(part for part in (verdict.reason, results.left_out) if part)
             actor = row.cancelled_by if verdict.state == "cancelled" and row.cancelled_by else RECONCILER
             move(session, row, verdict.state, writer="reconciler", actor=actor, reason=reason)

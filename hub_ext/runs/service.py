@@ -167,7 +167,7 @@ class RunService:
             return CreatedRun(session.scalars(_loaded().where(Run.id == run.id)).one(), created=True)
 
     def _decide(self, session: Session, person: Person, run: Run, request: Request) -> Decision:
-        decision, run.decision_id = self.decisions.decide(session, request, person.groups, run.workflow_id)
+        decision, run.decision_id = self.decisions.decide(session, request, person.groups, run.workflow_id, run.id)
         run.profile = request.profile
         run.options = dict(decision.values)
         if decision.spec is not None and decision.profile is not None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from sqlalchemy.orm import Session
 
 from hub_ext import audit
+from hub_ext.access.charges import confirm, release
 from hub_ext.db.tables import Run, Workflow
 from hub_ext.db.types import now
 
@@ -89,9 +90,11 @@ def move(session: Session, run: Run, to: State, *, writer: Writer, actor: str, r
             workflow.last_run_at = at
     if to == "running":
         run.started_at = at
+        confirm(session, run.id, at)
     detail: dict[str, Any] = {"launch": run.launch_id} if run.launch_id else {}
     if to in ENDED:
         run.ended_at = at
+        release(session, run.id, at)
         detail |= {"state": to, "reason": reason[:500]}
     if to == "queued":
         detail |= {"workflow": run.workflow_id, "version": run.version_id, "decision": run.decision_id}

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub_ext import audit
+from hub_ext.access.charges import confirm, release
 from hub_ext.catalog.decide import Decision
 from hub_ext.catalog.loading import Catalog
 from hub_ext.db.session import Database
@@ -124,10 +125,19 @@ class Ledger:
                 audit.record(session, asked.user, "server.decide", asked.subject, outcome="denied", detail=detail)
             raise
         with self.database.write() as session:
-            decision, decision_id = self.decisions.decide(session, request, asked.groups, asked.server)
+            self._supersede(session, asked)
+            decision, decision_id = self.decisions.decide(session, request, asked.groups, asked.server, asked.start_id)
             if decision.allowed and decision.profile is not None:
                 self._begin(session, asked, decision, decision_id)
         return decision
+
+    def _supersede(self, session: Session, asked: Asked) -> None:
+        """Give back what the last start of this very server took: its end may not be written down yet."""
+        query = select(ServerStart.id).where(
+            ServerStart.user == asked.user, ServerStart.server == asked.server, ServerStart.outcome.in_(_OPEN)
+        )
+        for start_id in session.scalars(query):
+            release(session, start_id, now())
 
     def _begin(self, session: Session, asked: Asked, decision: Decision, decision_id: str) -> None:
         assert decision.profile is not None  # noqa: S101  # an allowed decision has one
@@ -175,8 +185,10 @@ class Ledger:
             start.outcome, start.reason = outcome.outcome, outcome.reason
             if outcome.outcome == "ready":
                 start.ready_at = at
+                confirm(session, start.id, at)
             else:
                 start.ended_at = at
+                release(session, start.id, at)
             subject = ("server", f"{start.user}/{start.server}" if start.server else start.user)
             audit.record(
                 session,

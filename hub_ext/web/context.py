@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hub_ext.access.budgets import Budgets
 from hub_ext.access.entitlements import Entitlements
+from hub_ext.access.keeper import Keeper
 from hub_ext.access.requests import AccessRequests
 from hub_ext.access.transfer import Transfer
+from hub_ext.access.usage import UsageReport
 from hub_ext.db.session import Database
 from hub_ext.decisions import CatalogStore, DecisionPoint
 from hub_ext.governance.checking import BackgroundChecks
@@ -42,6 +45,9 @@ class Context:
         entitlements: Grants, shortens and lists entitlements.
         access_requests: Takes and answers requests for access.
         transfer: Entitlements as files.
+        budgets: Manages budgets.
+        usage: Who used what.
+        keeper: Keeps what is counted true.
         checks: What is known of checks of versions.
         checking: Works out the rest while nobody waits.
         publisher: Publishes notebooks.
@@ -65,6 +71,9 @@ class Context:
     entitlements: Entitlements
     access_requests: AccessRequests
     transfer: Transfer
+    budgets: Budgets
+    usage: UsageReport
+    keeper: Keeper
     checks: Checks
     checking: BackgroundChecks
     publisher: Publisher

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 import structlog
 
 from hub_ext.access.entitlements import Entitlements
+from hub_ext.access.keeper import Keeper
 from hub_ext.access.requests import AccessRequests
 from hub_ext.access.transfer import Transfer
+from hub_ext.access.usage import UsageReport
 from hub_ext.db.session import Database
 from hub_ext.decisions import CatalogStore, DecisionPoint
 from hub_ext.governance.checking import BackgroundChecks
@@ -51,6 +53,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
     mirror, tokens = Mirror(settings.launches), RunTokens(settings.state)
     runtime = make_runtime(settings, catalog, mirror, tokens)
     entitlements = Entitlements(database, catalog, settings)
+    transfer = Transfer(entitlements)
     reconciler = Reconciler(database, store, vault, runtime, settings, assets=assets)
     sealer = Sealer(database)
 
@@ -73,7 +76,10 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         checking=BackgroundChecks(Overview(database, catalog, settings, checks)),
         entitlements=entitlements,
         access_requests=AccessRequests(entitlements, decisions),
-        transfer=Transfer(entitlements),
+        transfer=transfer,
+        budgets=decisions.budgets,
+        usage=UsageReport(database),
+        keeper=Keeper(database, transfer),
         publisher=Publisher(database, store, catalog, settings),
         runs=RunService(database, store, decisions, vault, settings, notify=changed),
         executors=executors,
@@ -98,7 +104,8 @@ async def run(context: Context, stop: asyncio.Event) -> None:
         Exception: What ended a part that must not end; the process ends with it and is started again.
     """
     waiting = asyncio.create_task(stop.wait())
-    working = {asyncio.create_task(context.reconciler.run()), asyncio.create_task(context.sealer.run())}
+    parts = (context.reconciler, context.sealer, context.keeper)
+    working = {asyncio.create_task(part.run()) for part in parts}
     shipping = asyncio.create_task(_publish_shipped(context))
     context.checking.wake()
     try:
@@ -108,7 +115,7 @@ async def run(context: Context, stop: asyncio.Event) -> None:
     finally:
         waiting.cancel()
         context.checking.stop()
-        await asyncio.gather(context.reconciler.stop(), context.sealer.stop())
+        await asyncio.gather(*(part.stop() for part in parts))
         await asyncio.gather(shipping, *working, return_exceptions=True)
 
 

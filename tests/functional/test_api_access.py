@@ -96,7 +96,7 @@ class World:
         shipped = row.template in ("profiles/{name}", "profiles/{name}/access")
         parts = {"owner": "ada", "name": "standard" if shipped else self.workflow, "number": row.number}
         ids = {"run_id": self.run, "exception_id": self.exception, "entitlement_id": self.entitlement}
-        path = row.template.format(**parts, **ids, request_id=self.request, path="out.csv")
+        path = row.template.format(**parts, **ids, request_id=self.request, path="out.csv", kind="person")
         headers = {"Authorization": f"token {self.tokens[name]}"} if name else {}
         options = row.options(self)
         with (
@@ -208,6 +208,14 @@ ROWS = [
         owned_by="clara",
         options=lambda world: {"json": {"reason": "Tested."}},
     ),
+    Row("GET access", 200, 200),
+    Row("GET budgets", 200, 200),
+    Row("PUT budgets/{kind}/{name}", 201, 403, owned_by="clara", options=lambda world: {"json": {"servers": 1}}),
+    Row("GET budgets/{kind}/{name}", 200, 404, owned_by="aude"),
+    Row("DELETE budgets/{kind}/{name}", 204, 403, owned_by="clara"),
+    Row("GET usage", 200, 200),
+    Row("GET usage.csv", 200, 200),
+    Row("GET usage/{kind}/{name}", 200, 200),
     Row("GET access-requests", 200, 200),
     Row("POST access-requests", 200, 201, options=question),  # hers waits already
     Row("GET access-requests/{request_id}", 200, 404),

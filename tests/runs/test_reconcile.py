@@ -12,10 +12,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from hub_ext.db.session import Database
-from hub_ext.db.tables import Run
+from hub_ext.db.tables import BudgetCharge, BudgetMeter, Run
 from hub_ext.errors import StorageFull
 from hub_ext.people import Person
 from hub_ext.runs import launching, rounds
@@ -67,7 +68,13 @@ async def test_a_run_that_fails_says_where_and_why(
 
 
 async def test_files_that_a_notebook_writes_are_kept_if_they_can_be_kept_safely(
-    reconciler: Reconciler, publish: Publish, order: MakeRun, ended: Ended, store: Store, settings: HubExt
+    reconciler: Reconciler,
+    publish: Publish,
+    order: MakeRun,
+    ended: Ended,
+    store: Store,
+    settings: HubExt,
+    database: Database,
 ) -> None:
     settings.artifacts_limit = 100_000
     source = """
@@ -93,6 +100,12 @@ os.chdir('/'); os.rename(os.path.join(os.environ['HOME'], '..', 'work', 'table.c
         ("deep/er/…ünï 😀.txt", 1, "text/plain"),
     ]
     assert store.get(f"runs/{run.id}/artifacts/deep/er/…ünï 😀.txt") == b"x"
+    with database.read() as session:  # what is kept counts as her storage; the hours are metered
+        kept = session.get_one(BudgetCharge, ("results:amy", "person", "amy"))
+        meter = session.scalars(select(BudgetMeter)).one()
+    assert (kept.storage, kept.purpose) == (4, "results")
+    assert (meter.name, meter.runs) == ("amy", 1)
+    assert meter.cpu > 0
     assert run.reason == "left out: 3 files whose name cannot be kept, 1 file over the limit of 98 KB in all"
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from hub_ext.db.session import Database
-from hub_ext.db.tables import AuditRow, Change, DecisionRow, IdempotencyKey, Run, Workflow
+from hub_ext.db.tables import AuditRow, BudgetCharge, Change, DecisionRow, IdempotencyKey, Run, Workflow
 from hub_ext.errors import Conflict, Denied, Forbidden, InvalidInput, NotFound
 from hub_ext.people import Person
 from hub_ext.runs.service import Claim, CreatedRun, Order, RunService
@@ -243,3 +243,34 @@ def test_cancelling_ends_a_queued_run_at_once_and_asks_a_running_one_once(
     end(database, done.id, "starting", "running", "succeeded")
     with pytest.raises(Conflict, match="has ended already: it succeeded"):
         service.cancel(amy, done.id)
+
+
+# --- budget ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end_state", ["succeeded", "failed", "cancelled", "lost", "cancelled while it waits"])
+def test_a_run_holds_its_budget_from_the_order_to_its_end(
+    service: RunService, workflow: str, amy: Person, database: Database, end_state: str
+) -> None:
+    service.settings.budget = {"runs": 1}
+    run = service.create(amy, workflow, Order({})).run
+    with pytest.raises(Denied, match="you have 1 of 1 runs at once"):
+        service.create(amy, workflow, Order({}))
+    assert count(database, Run) == 1
+    if end_state == "cancelled while it waits":
+        service.cancel(amy, run.id)
+    else:
+        end(database, run.id, "starting", "running")
+        with pytest.raises(Denied):
+            service.create(amy, workflow, Order({}))
+        end(database, run.id, end_state)
+    assert count(database, BudgetCharge) == 0
+    assert service.create(amy, workflow, Order({})).created
+
+
+def test_a_retry_of_an_order_takes_no_second_place(service: RunService, workflow: str, amy: Person) -> None:
+    service.settings.budget = {"runs": 1}
+    claim = Claim("again", "0" * 64)
+    first = service.create(amy, workflow, Order({}), claim=claim)
+    again = service.create(amy, workflow, Order({}), claim=claim)
+    assert (again.run.id, again.created) == (first.run.id, False)

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, text
 
 from hub_ext.db.migrate import upgrade
-from hub_ext.db.tables import AuditRow, DecisionRow, ServerStart
+from hub_ext.db.tables import AuditRow, BudgetCharge, DecisionRow, ServerStart
 from hub_ext.db.types import new_id, now
 from hub_ext.errors import InvalidInput, Unavailable
 from hub_ext.settings import HubExt
@@ -181,3 +181,49 @@ def test_one_process_has_one_ledger_for_a_database(tmp_path: Path) -> None:
     settings = HubExt(state_dir=str(tmp_path))
     assert Ledger.shared(settings) is Ledger.shared(HubExt(state_dir=str(tmp_path)))
     Ledger.shared(settings).database.dispose()
+
+
+# --- budget ----------------------------------------------------------------------------------------------------------
+
+
+def charged(ledger: Ledger) -> list[tuple[str, bool]]:
+    with ledger.database.read() as session:
+        found = session.scalars(select(BudgetCharge).where(BudgetCharge.purpose == "server").order_by(BudgetCharge.use))
+        return [(row.use, row.since is not None) for row in found]
+
+
+@pytest.mark.parametrize("outcome", ["failed", "cancelled", "stopped"])
+def test_a_start_holds_its_budget_until_its_end_whatever_that_is(ledger: Ledger, outcome: str) -> None:
+    ledger.settings.budget = {"servers": 1}
+    one = asked(GOOD)
+    assert ledger.open(one).allowed
+    assert charged(ledger) == [(one.start_id, False)]
+    other = Asked(new_id("s"), "ana", "ana", "second", GOOD, ("analysts",))
+    denied = ledger.open(other)
+    assert [reason.code for reason in denied.reasons] == ["budget"]
+    if outcome == "stopped":
+        ledger.close(Outcome(one.start_id, "ready"))
+        assert charged(ledger) == [(one.start_id, True)]
+    ledger.close(Outcome(one.start_id, outcome))
+    assert charged(ledger) == []
+    assert ledger.open(other).allowed
+
+
+def test_a_server_that_starts_again_takes_the_place_of_the_one_that_it_was(ledger: Ledger) -> None:
+    """The end of the old one may be written down later than the new one asks."""
+    ledger.settings.budget = {"servers": 1}
+    old, new = asked(GOOD), asked(GOOD)
+    ledger.open(old)
+    ledger.close(Outcome(old.start_id, "ready"))
+    assert ledger.open(new).allowed
+    ledger.close(Outcome(old.start_id, "stopped"))
+    assert charged(ledger) == [(new.start_id, False)]
+
+
+def test_a_server_that_vanished_gives_its_budget_back(ledger: Ledger) -> None:
+    one = asked(GOOD)
+    ledger.open(one)
+    with ledger.database.write() as session:
+        session.get_one(ServerStart, one.start_id).asked_at = now() - timedelta(minutes=5)
+    assert ledger.settle(()) == 1
+    assert charged(ledger) == []

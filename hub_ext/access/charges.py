@@ -1,0 +1,326 @@
+"""What is in use: reserved at the decision under a lock, confirmed when it runs, metered when it has ended.
+
+A charge stands for a server, a run, a home or kept results, once for the person and once for each group with a budget
+that she was in at the decision. It is released in the transaction that writes the end down, so that nothing counts
+twice or never; `keeper.py` finds what a crash or somebody else's hand left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, and_, case, delete, func, literal, or_, select, tuple_, union_all, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from hub_ext.catalog.budget import GIB, Amounts, HolderKind, Standing, Wanted, month_of
+from hub_ext.db.tables import Budget, BudgetCharge, BudgetHolder, BudgetMeter
+
+# How long a reservation of a server holds without word of it: longer than any start takes.
+RESERVED = timedelta(hours=1)
+
+Holder = tuple[HolderKind, str]
+_PURPOSES = ("server", "run")
+
+
+@dataclass(frozen=True)
+class Use:
+    """Who uses something.
+
+    Attributes:
+        id: Of the server's start, or of the run.
+        user: Whose it is.
+        groups: Groups that she is in now.
+    """
+
+    id: str
+    user: str
+    groups: frozenset[str]
+
+
+def standings(
+    session: Session,
+    user: str,
+    groups: Collection[str],
+    at: datetime,
+    usual: Amounts,
+    *,
+    lock: bool = False,
+) -> list[Standing]:
+    """Return how a person, and every group with a budget that she is in, stands.
+
+    Args:
+        session: Any transaction; one that writes, to lock.
+        user: Her name.
+        groups: Groups that she is in.
+        at: The time.
+        usual: Limits of each person where no row says anything.
+        lock: Keep others from reserving for the same holders until this transaction ends.
+    """
+    budgets = _budgets(session, user, groups)
+    everyone = budgets.pop(("everyone", "everyone"), None)
+    usual = _limits(everyone).over(usual) if everyone is not None else usual
+    holders: list[Holder] = [("person", user)]
+    holders += [("group", name) for kind, name in budgets if kind == "group"]
+    own = budgets.get(("person", user))
+    if lock and (len(holders) > 1 or own is not None or usual != Amounts()):
+        _lock(session, holders)
+    used, homes = _used(session, holders, at)
+    found = []
+    for kind, name in holders:
+        row = budgets.get((kind, name))
+        limits = _limits(row) if row is not None else Amounts()
+        softs = [one.soft for one in (row, everyone if kind == "person" else None) if one is not None]
+        found.append(
+            Standing(
+                kind=kind,
+                name=name,
+                limits=limits.over(usual) if kind == "person" else limits,
+                used=used.get((kind, name), _amounts()),
+                soft=softs[0] if softs else 80,
+                month=month_of(at),
+                home=homes.get(name, 0) if kind == "person" else homes.get(user, 0),
+            )
+        )
+    return found
+
+
+def _budgets(session: Session, user: str, groups: Collection[str]) -> dict[tuple[str, str], Budget]:
+    hers = or_(and_(Budget.kind == "person", Budget.name == user), Budget.kind == "everyone")
+    if groups:
+        hers = or_(hers, and_(Budget.kind == "group", Budget.name.in_(sorted(groups))))
+    rows = session.scalars(select(Budget).where(hers).order_by(Budget.kind, Budget.name))
+    return {(row.kind, row.name): row for row in rows}
+
+
+def _limits(row: Budget) -> Amounts:
+    return Amounts(row.servers, row.runs, row.cpu_hours, row.memory_hours, row.gpu_hours, row.storage)
+
+
+def _lock(session: Session, holders: list[Holder]) -> None:
+    """Lock the rows of holders, all in one order, so that nobody waits for somebody who waits for her."""
+    wanted = sorted(holders)
+    query = (
+        select(BudgetHolder)
+        .where(tuple_(BudgetHolder.kind, BudgetHolder.name).in_(wanted))
+        .order_by(BudgetHolder.kind, BudgetHolder.name)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    known = {(row.kind, row.name) for row in session.scalars(query)}
+    missing = [holder for holder in wanted if holder not in known]
+    if missing:
+        values = [{"kind": kind, "name": name} for kind, name in missing]
+        session.execute(_insert(session, BudgetHolder).values(values).on_conflict_do_nothing())
+        session.scalars(query).all()
+
+
+def _insert(session: Session, table: Any) -> Any:
+    """Return the insert of this database's kind, which knows conflicts."""
+    kind = session.get_bind().dialect.name
+    return sqlite.insert(table) if kind == "sqlite" else postgresql.insert(table)
+
+
+def _used(session: Session, holders: list[Holder], at: datetime) -> tuple[dict[Holder, Amounts], dict[str, int]]:
+    """Return what holders use, from one look at charges and meters; and the bytes of the person's home."""
+    now = at.timestamp()
+    first = _first_of(at).timestamp()
+    open_ = _open_amounts(now, first)
+    charge, meter = BudgetCharge, BudgetMeter
+    charged = (
+        select(charge.kind, charge.name, *open_)
+        .where(tuple_(charge.kind, charge.name).in_(holders), counts(now))
+        .group_by(charge.kind, charge.name)
+    )
+    nothing = literal(0)
+    metered = select(
+        meter.kind, meter.name, nothing, nothing, meter.cpu, meter.memory, meter.gpu, nothing, nothing
+    ).where(tuple_(meter.kind, meter.name).in_(holders), meter.month == month_of(at))
+    found: dict[Holder, Amounts] = {}
+    homes: dict[str, int] = {}
+    for kind, name, servers, runs, cpu, memory, gpu, storage, home in session.execute(union_all(charged, metered)):
+        holder = (cast(HolderKind, kind), str(name))
+        before = found.get(holder, _amounts())
+        hours = (float(cpu) / 3600, float(memory) / 3600, float(gpu) / 3600)
+        found[holder] = _sum(before, _amounts(int(servers), int(runs), *hours, int(storage)))
+        if kind == "person" and home:
+            homes[name] = int(home)
+    return found, homes
+
+
+def _open_amounts(now: float, first: float) -> list[ColumnElement[Any]]:
+    charge = BudgetCharge
+    lasted = accrued(first, now)
+    hours = [func.sum(amount * lasted) for amount in (charge.cpu, charge.memory, charge.gpu)]
+    home = func.sum(case((charge.purpose == "home", charge.storage), else_=0))
+    return [*(counted(purpose) for purpose in _PURPOSES), *hours, func.sum(charge.storage), home]
+
+
+def accrued(first: float, end: float) -> ColumnElement[float]:
+    """Return the seconds that a charge has lasted between two times (seconds since 1970); never less than none."""
+    since = BudgetCharge.since
+    begins = case((since < first, first), else_=since)
+    return case((since.is_(None), 0.0), (begins > end, 0.0), else_=end - begins)
+
+
+def counted(purpose: str) -> ColumnElement[int]:
+    """Return how many charges are of a purpose."""
+    return func.sum(case((BudgetCharge.purpose == purpose, 1), else_=0))
+
+
+def counts(now: float) -> ColumnElement[bool]:
+    """Return the condition on charges that they count at a time: reservations end."""
+    return or_(BudgetCharge.expires.is_(None), BudgetCharge.expires > now)
+
+
+def _amounts(
+    servers: int = 0, runs: int = 0, cpu: float = 0.0, memory: float = 0.0, gpu: float = 0.0, storage: int = 0
+) -> Amounts:
+    return Amounts(servers, runs, cpu, memory, gpu, storage)
+
+
+def _sum(one: Amounts, other: Amounts) -> Amounts:
+    names = ("servers", "runs", "cpu_hours", "memory_hours", "gpu_hours", "storage")
+    return Amounts(**{name: (one.of(name) or 0) + (other.of(name) or 0) for name in names})
+
+
+# Reserving and releasing.
+
+
+def reserve(session: Session, use: Use, wanted: Wanted, found: Iterable[Standing], at: datetime) -> None:
+    """Write down what a start or a run takes; the standings were read under the lock in this transaction.
+
+    Args:
+        session: The transaction of the decision.
+        use: Who uses it.
+        wanted: What it takes.
+        found: The standings that it was held against.
+        at: The time.
+    """
+    expires = (at + RESERVED).timestamp() if wanted.purpose == "server" else None
+    room = wanted.room
+    for standing in found:
+        charge = BudgetCharge(use=use.id, kind=standing.kind, name=standing.name, purpose=wanted.purpose)
+        charge.cpu, charge.memory, charge.gpu, charge.storage = room.cpu, room.memory / GIB, room.gpu, 0
+        charge.expires = expires
+        session.add(charge)
+        if wanted.purpose == "server" and room.home > standing.home:
+            _keep(session, f"home:{use.user}", (standing.kind, standing.name), "home", room.home, grows=False)
+    session.flush()
+
+
+def charge_again(session: Session, use_id: str, user: str, wanted: Wanted, since: datetime | None) -> None:
+    """Count something for its person that goes on and is not counted.
+
+    Args:
+        session: A write transaction.
+        use_id: Of the start, or the run.
+        user: Whose it is.
+        wanted: What it takes.
+        since: From when hours count; None for one that does not run yet.
+    """
+    room = wanted.room
+    values = {"use_id": use_id, "kind": "person", "name": user, "purpose": wanted.purpose, "storage": 0}
+    values |= {"cpu": room.cpu, "memory": room.memory / GIB, "gpu": room.gpu}
+    values["since"] = since.timestamp() if since is not None else None
+    session.execute(_insert(session, BudgetCharge.__table__).values(**values).on_conflict_do_nothing())
+
+
+def _keep(session: Session, use: str, holder: Holder, purpose: str, storage: int, *, grows: bool) -> None:
+    """Write down storage that stays: added to what there is, or in its place."""
+    kind, name = holder
+    values = {"use_id": use, "kind": kind, "name": name, "purpose": purpose, "cpu": 0.0, "memory": 0.0, "gpu": 0}
+    statement = _insert(session, BudgetCharge.__table__).values(**values, storage=storage)
+    total = BudgetCharge.__table__.c.storage + storage if grows else storage
+    session.execute(statement.on_conflict_do_update(index_elements=["use_id", "kind", "name"], set_={"storage": total}))
+
+
+def confirm(session: Session, use_id: str, at: datetime) -> None:
+    """Let hours count from now on: the server answers, or the run has begun.
+
+    Args:
+        session: The transaction that says so.
+        use_id: Of the start, or the run.
+        at: Since when.
+    """
+    query = update(BudgetCharge).where(BudgetCharge.use == use_id, BudgetCharge.since.is_(None))
+    session.execute(query.values(since=at.timestamp(), expires=None).execution_options(synchronize_session=False))
+
+
+def release(session: Session, use_id: str, at: datetime) -> bool:
+    """Give back what a start or a run took, and meter its hours, in the months that they were in.
+
+    Args:
+        session: The transaction that writes its end down.
+        use_id: Of the start, or the run.
+        at: When it ended.
+
+    Returns:
+        Whether there was anything to give back; the second time there is not.
+    """
+    table = BudgetCharge.__table__.c
+    gone = delete(BudgetCharge).where(BudgetCharge.use == use_id)
+    columns = (table.kind, table.name, table.purpose, table.cpu, table.memory, table.gpu, table.since)
+    rows = session.execute(gone.returning(*columns).execution_options(synchronize_session=False)).all()
+    for row in sorted(rows, key=lambda one: (one.kind, one.name)):
+        _meter(session, row, at)
+    return bool(rows)
+
+
+def _meter(session: Session, row: Any, at: datetime) -> None:
+    if row.since is None:
+        return
+    pieces = list(_by_month(datetime.fromtimestamp(row.since, UTC), at))
+    for month, seconds in pieces:
+        last = month == pieces[-1][0]
+        more = {
+            "servers": int(last and row.purpose == "server"),
+            "runs": int(last and row.purpose == "run"),
+            "cpu": row.cpu * seconds,
+            "memory": row.memory * seconds,
+            "gpu": row.gpu * seconds,
+        }
+        statement = _insert(session, BudgetMeter.__table__).values(kind=row.kind, name=row.name, month=month, **more)
+        sums = {name: BudgetMeter.__table__.c[name] + value for name, value in more.items()}
+        session.execute(statement.on_conflict_do_update(index_elements=["kind", "name", "month"], set_=sums))
+
+
+def _first_of(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def next_month(at: datetime) -> datetime:
+    """Return the beginning of the month after a time, in UTC."""
+    return _first_of(_first_of(at) + timedelta(days=32))
+
+
+def _by_month(since: datetime, until: datetime) -> Iterable[tuple[str, float]]:
+    """Yield months and the seconds of a time that were in each; a clock that was set back makes none."""
+    at = since
+    while True:
+        end = min(until, next_month(at))
+        yield month_of(at), max(0.0, (end - at).total_seconds())
+        if end >= until:
+            return
+        at = end
+
+
+def keep_results(session: Session, run_id: str, user: str, size: int) -> None:
+    """Count the results of a run as storage, of whom the run counts against; before it is released.
+
+    Args:
+        session: The transaction that writes its end down.
+        run_id: The run.
+        user: Whose it is.
+        size: Bytes.
+    """
+    if not size:
+        return
+    charge = BudgetCharge
+    rows = session.execute(select(charge.kind, charge.name).where(charge.use == run_id)).all()
+    holders = sorted({("person", user), *((kind, name) for kind, name in rows)})
+    for kind, name in holders:
+        _keep(session, f"results:{user}", (cast(HolderKind, kind), name), "results", size, grows=True)
