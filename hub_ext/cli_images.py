@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +16,20 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from hub_ext.cli_profiles import enclave_option, folder_option, json_option, out, show_json
-from hub_ext.errors import Conflict, InvalidInput, NotFound, Problem
+from hub_ext.errors import Conflict, InvalidInput, NotFound, Problem, Unavailable
 
 if TYPE_CHECKING:
     from hub_ext.catalog.lock_file import LockInForce
     from hub_ext.catalog.locks import ImagesLock
     from hub_ext.catalog.policy import Enclave
+    from hub_ext.images.verifying import Verification
+    from hub_ext.settings import HubExt
 
 _PASSWORD = "HUB_EXT_KEY_PASSWORD"  # noqa: S105  # the name of a variable
+_TAGGED = re.compile(
+    r"(?P<host>[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?)/(?P<name>[a-z0-9][a-z0-9._/-]*)"
+    r":(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})"
+)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -144,18 +152,45 @@ def _told(lock: _Lock) -> None:
 def lock_(
     name: str, reference: str | None, remove: bool, key: Path | None, folder: Path | None, enclave: str | None
 ) -> None:
-    """Let NAME mean REFERENCE (registry/name@sha256:…) in an enclave's images.lock, and sign it.
+    """Let NAME mean REFERENCE in an enclave's images.lock, and sign it.
 
+    REFERENCE is registry/name@sha256:…, or registry/name:tag: then the registry is asked which digest that is now.
     The lock gets the next serial, and loses the signatures of what it said before.
     """
     if remove == (reference is not None):
         raise click.UsageError("Give a REFERENCE, or --remove.")
     lock = _Lock(folder, enclave)
-    after = _changed(lock, name, reference)
+    after = _changed(lock, name, _by_digest(lock, reference))
     after = after if key is None else lock.signed(after, key)
     lock.write(after)
     out.print(Text(f"{lock.path.name} has the serial {after.metadata.serial}."))
     _told(lock)
+
+
+def _by_digest(lock: _Lock, reference: str | None) -> str | None:
+    """Return a reference by digest; a registry says which one a tag means.
+
+    Raises:
+        InvalidInput: If there is no such tag.
+        Unavailable: If the registry does not answer.
+    """
+    from hub_ext.cli_desk import local_settings
+    from hub_ext.images.registry import Registry
+    from hub_ext.images.source import SourceError, Unreachable
+    from hub_ext.images.watch import reach, sources_of
+
+    found = _TAGGED.fullmatch(reference or "")
+    if found is None:
+        return reference
+    registry = Registry(reach(found["host"], lock.enclave), sources_of(local_settings(None))[1])
+    try:
+        return f"{found['host']}/{found['name']}@{registry.digest_of(found['host'], found['name'], found['tag'])}"
+    except Unreachable as error:
+        raise Unavailable(f"{error}.") from None
+    except SourceError as error:
+        raise InvalidInput.of("reference", str(error)) from None
+    finally:
+        registry.close()
 
 
 def _changed(lock: _Lock, name: str, reference: str | None) -> ImagesLock:
@@ -180,7 +215,7 @@ def _changed(lock: _Lock, name: str, reference: str | None) -> ImagesLock:
     except ValidationError as error:
         if "[key]" in error.errors()[0]["loc"]:
             raise InvalidInput.of("name", "must be words of a-z and 0-9 with . _ / or - between") from None
-        raise InvalidInput.of("reference", "must be registry/name@sha256:…, all of it") from None
+        raise InvalidInput.of("reference", "must be registry/name@sha256:…, all of it, or registry/name:tag") from None
 
 
 @images.command()
@@ -235,6 +270,88 @@ def list_(folder: Path | None, enclave: str | None, as_json: bool) -> None:
         out.print(Text(f"Serial {found.metadata.serial}, {signed}; {lock.enclave.spec.signatures} must sign."))
         _told(lock)
     raise SystemExit(1 if held.problems else 0)
+
+
+@images.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--layout",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of OCI image layouts that were carried over (`cosign save`): looked at before any registry.",
+)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Keep what is found in the database of this state folder, where decisions see it.",
+)
+@folder_option
+@enclave_option
+@json_option
+def verify(
+    names: tuple[str, ...],
+    layout: Path | None,
+    state: Path | None,
+    folder: Path | None,
+    enclave: str | None,
+    as_json: bool,
+) -> None:
+    """Verify the images of an enclave: digest, signature by one of its keys (cosign), and list of parts (SBOM).
+
+    Nothing but the registry, or the folder, is asked. Exit codes: 0 every image verifies; 1 one does not, or has no
+    list where the enclave requires one; 4 none of that, and a registry did not answer.
+    """
+    from hub_ext.cli_desk import local_settings
+    from hub_ext.images.watch import sources_of, verify_all
+
+    lock, settings = _Lock(folder, enclave), local_settings(state)
+    held = lock.in_force()
+    unknown = [name for name in names if name not in held.images]
+    if unknown:
+        raise NotFound(f"{lock.path.name} has no image {unknown[0]} that can be used.")
+    carried, credentials = sources_of(settings)
+    wanted = {name: image for name, image in held.images.items() if not names or name in names}
+    found = verify_all(wanted.values(), lock.enclave, folder=layout or carried, credentials=credentials)
+    if state is not None:
+        _keep(settings, found)
+    by_image = {one.image: one for one in found}
+    if as_json:
+        show_json([{"name": name, **by_image[image].as_dict()} for name, image in wanted.items()])
+    else:
+        for name, image in wanted.items():
+            _tell_verified(name, by_image[image])
+        _told(lock)
+    raise SystemExit(1 if held.problems else _exit_code(found, listed=lock.enclave.spec.sbom == "required"))
+
+
+def _exit_code(found: list[Verification], *, listed: bool) -> int:
+    """Return how it ended: refused before away before well."""
+    outcomes = {one.outcome for one in found}
+    unlisted = listed and any(one.outcome == "verified" and not one.sbom for one in found)
+    return 1 if "refused" in outcomes or unlisted else 4 if "unreachable" in outcomes else 0
+
+
+def _keep(settings: HubExt, found: list[Verification]) -> None:
+    """Keep what was found in the database of a state folder."""
+    from hub_ext.db.session import Database
+    from hub_ext.governance.evidence import record
+
+    if not settings.database_url and not (settings.state / "hub-ext.sqlite").is_file():
+        raise NotFound("There is no database in this state folder.", hint="`hub-ext up` makes it.")
+    database = Database(settings.database)
+    with database.write() as session:
+        record(session, found, getpass.getuser())
+    database.dispose()
+
+
+def _tell_verified(name: str, found: Verification) -> None:
+    """Print how an image stands."""
+    by = f" by {' and '.join(found.keys)}" if found.keys else ""
+    signed = f", signed by {found.sbom_by}" if found.sbom_by else ", not signed" if found.sbom else ""
+    words = f"{name}: {found.outcome}{by}; list of parts: {found.sbom or 'none'}{signed}"
+    out.print(Text(words, style="" if found.outcome == "verified" else "bold red"))
+    out.print(Text(f"  {found.image}"))
+    for problem in found.problems:
+        out.print(Text(f"  {problem}"))
 
 
 @images.command()

@@ -62,6 +62,15 @@ class HubExt(Configurable):
     enclave = Unicode("local", help="Name of the enclave (the network) this platform runs in.").tag(config=True)
     banner = Unicode("", help="Text of the banner on the top and bottom of every page; empty: none.").tag(config=True)
     banner_color = Unicode("#0b5d1e", help="Background of the banner, as a CSS hex colour.").tag(config=True)
+    verify_images_every = Integer(
+        360, min=1, help="Minutes until the images of an enclave that asks for it are verified again."
+    ).tag(config=True)
+    images_dir = Unicode(
+        "", help="Folder of OCI image layouts that were carried over: their signatures are looked for there first."
+    ).tag(config=True)
+    registry_auth_file = Unicode(
+        "", help="File with the passwords of registries, as `docker login` writes it; empty: they are asked without."
+    ).tag(config=True)
     embedded = Bool(False, help="The embedded default: one trust domain on one machine; pages say so.").tag(config=True)
     environments = Dict(
         key_trait=Unicode(),

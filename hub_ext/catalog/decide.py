@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from hub_ext.catalog.entitled import Entitled, ended_last, entitling
+from hub_ext.catalog.evidence import Doubt
 from hub_ext.catalog.judging import image_of, judge
 from hub_ext.catalog.models import Profile, Spec
 from hub_ext.catalog.options import Value, apply, choose_all, shown
@@ -263,8 +264,9 @@ def _held_against_policy(
         "hour": facts.now.hour,
         "weekday": facts.now.isoweekday(),
     }
-    reasons: list[Reason] = []
-    warnings = _standing_warnings(profile, image, facts)
+    doubts = catalog.doubts(image)
+    reasons = [_doubted(one, facts) for one in doubts if one.denies]
+    warnings = _standing_warnings(profile, image, facts) + [_doubted(one, facts) for one in doubts if not one.denies]
     used: list[str] = []
     for violation in judge(catalog.policy, catalog.enclave, rendering, request_view(profile, spec, about)):
         rule = violation.rule
@@ -298,6 +300,11 @@ def _room(facts: Facts) -> Room:
             known.add(one)
             room |= one
     return room
+
+
+def _doubted(doubt: Doubt, facts: Facts) -> Reason:
+    about = facts.catalog.enclave.metadata
+    return Reason(doubt.code, doubt.message, "profile", doubt.allowed, about.owner)
 
 
 def _broken(rule: Rule, profile: Profile, owner: str) -> Reason:

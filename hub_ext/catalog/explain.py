@@ -22,7 +22,7 @@ class Part:
     """One thing that a start depends on.
 
     Attributes:
-        about: ``group``, ``entitlement``, ``version``, ``option``, ``environment`` or ``rule``.
+        about: ``group``, ``entitlement``, ``version``, ``option``, ``environment``, ``image`` or ``rule``.
         name: Which one.
         holds: Whether it lets the start through.
         words: What it says, and how it stands with this person.
@@ -126,9 +126,9 @@ def explain(
         _version(found, decision, facts),
         *_options(request, found, facts),
         *(
-            _of_reason(reason, "environment", reason.field)
+            _of_reason(reason, reason.code.partition("-")[0], reason.field)
             for reason in decision.reasons
-            if reason.code == "environment"
+            if reason.code in ("environment", "image-unverified", "image-unlisted")
         ),
         *_rules(request, found, facts),
     )

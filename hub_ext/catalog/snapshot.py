@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from hub_ext.catalog.documents import FileProblem
+from hub_ext.catalog.evidence import Doubt, Evidence, doubts
 from hub_ext.catalog.locks import ImagesLock
 from hub_ext.catalog.models import Profile
 from hub_ext.catalog.policy import NO_ENCLAVE, Enclave, Policy
@@ -92,6 +93,7 @@ class Catalog:
         proposals: Versions in files that no curator has proposed.
         notes: What a curator should know of this snapshot (where its policy comes from).
         lock: What the names of images mean; None where nothing says so.
+        evidence: What is known of images, by registry, name and digest.
     """
 
     profiles: tuple[Profile, ...]
@@ -102,6 +104,7 @@ class Catalog:
     proposals: tuple[Profile, ...] = ()
     notes: tuple[str, ...] = ()
     lock: ImagesLock | None = None
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
     _by_name: dict[str, list[Profile]] = field(init=False, repr=False, compare=False, default_factory=dict)
     _removed: dict[str, list[Profile]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
@@ -152,6 +155,10 @@ class Catalog:
         """Name of an image → registry, name and digest."""
         return self.lock.images if self.lock is not None else {}
 
+    def doubts(self, image: str) -> list[Doubt]:
+        """Return why the enclave is not content with an image."""
+        return doubts(image, self.enclave, self.evidence)
+
     def content(self) -> dict[str, Any]:
         """Return the snapshot as JSON: versions by digest, rules and enclave in full."""
         return {
@@ -160,6 +167,7 @@ class Catalog:
             "owners": dict(self.policy.owners),
             "enclave": self.enclave.model_dump(mode="json", by_alias=True),
             "lock": self.lock.model_dump(mode="json", by_alias=True) if self.lock is not None else None,
+            "evidence": sorted(one.entry() for image, one in self.evidence.items() if image in self.images.values()),
         }
 
     def _entry(self, profile: Profile) -> list[Any]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from hub_ext.db.access_tables import AccessRequest, Entitlement, EntitlementImport
 from hub_ext.db.base import Base, Serial
 from hub_ext.db.budget_tables import Budget, BudgetCharge, BudgetHolder, BudgetMeter
+from hub_ext.db.image_tables import ImageVerification
 from hub_ext.db.types import new_id, now
 
 __all__ = [  # what is not made here
@@ -22,6 +23,7 @@ __all__ = [  # what is not made here
     "BudgetMeter",
     "Entitlement",
     "EntitlementImport",
+    "ImageVerification",
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub_ext.catalog.documents import FileProblem
+from hub_ext.catalog.evidence import Evidence
 from hub_ext.catalog.loading import PolicyInForce
 from hub_ext.catalog.models import Profile
 from hub_ext.catalog.snapshot import Catalog, Standing
 from hub_ext.catalog.trusted import trusted_profiles
 from hub_ext.db.tables import Approval, ProfileVersion
+from hub_ext.governance.evidence import load_evidence
 from hub_ext.governance.state import NOTHING_AGREED, Agreed, agreed
 
 STARTABLE = ("approved", "deprecated")
@@ -45,11 +47,13 @@ class Recorded:
         agreed: Generation and clock when they were read.
         versions: The versions.
         contents: Profiles of those that may be started, by digest; what is wrong with one that cannot be read.
+        evidence: What is known of images.
     """
 
     agreed: Agreed = NOTHING_AGREED
     versions: tuple[RecordedVersion, ...] = ()
     contents: Mapping[str, Profile | FileProblem] | None = None
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
 
 
 def load_recorded(session: Session, before: Recorded | None = None) -> Recorded:
@@ -74,7 +78,7 @@ def load_recorded(session: Session, before: Recorded | None = None) -> Recorded:
     versions = tuple(RecordedVersion(*row, *said.get(row.digest, ((), {}))) for row in rows)
     known = dict((before.contents if before else None) or {})
     wanted = {version.digest for version in versions if version.state in STARTABLE} - known.keys()
-    return Recorded(now_agreed, versions, known | _contents(session, wanted))
+    return Recorded(now_agreed, versions, known | _contents(session, wanted), load_evidence(session))
 
 
 def _approvals(session: Session) -> dict[str, tuple[tuple[str, ...], dict[str, str]]]:
@@ -155,6 +159,7 @@ def build(
         tuple(proposals),
         held.notes,
         held.lock,
+        recorded.evidence,
     )
 
 

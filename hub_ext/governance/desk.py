@@ -18,11 +18,13 @@ from hub_ext.governance.checks import Checks
 from hub_ext.governance.curation import Curation, read_profile
 from hub_ext.governance.environments import environment_images
 from hub_ext.governance.exceptions import Exceptions, Wish
+from hub_ext.governance.images import images_as_dict
 from hub_ext.governance.overview import Entry, Overview
 from hub_ext.governance.preview import Preview, Wanted, preview
 from hub_ext.governance.rights import must_be, reads_catalog
 from hub_ext.governance.shapes import exception_as_dict, read_time, rules_as_dicts
 from hub_ext.governance.views import VersionInfo
+from hub_ext.images.watch import verify_catalog
 from hub_ext.people import Person
 from hub_ext.settings import HubExt
 
@@ -269,6 +271,29 @@ class Desk:
         if profile is None:
             return explain_all(facts, user)
         return [explain(facts, user, profile, options=options)]
+
+    # Images.
+
+    def images(self) -> dict[str, Any]:
+        """Return the images of the enclave: what each name means, who signed it, and which profiles are made from it.
+
+        Raises:
+            Forbidden: If she has none of the roles that look after the catalog.
+        """
+        self.must_read()
+        with self.database.read() as session:
+            return images_as_dict(session, self.catalog.fresh(session)[0])
+
+    def verify_images(self) -> dict[str, Any]:
+        """Verify the images of the enclave now, and return them as `images` does; asking registries takes time.
+
+        Raises:
+            Forbidden: If she is no curator; that is audited.
+            InvalidInput: If the file with the passwords of registries cannot be read.
+        """
+        must_be(self.database, self.person, "curator", "image.verify", ("catalog", "images"))
+        verify_catalog(self.database, self.catalog.refresh(), self.settings, self.person.name)
+        return self.images()
 
     # Exceptions.
 

@@ -121,6 +121,11 @@ class Judging(Acts):
         if missing:
             message = f"{missing} is not there, so no approval could name its digest."
             wrong.append(CheckFinding(f"{profile.name}/{profile.version}.yaml", None, "image", "deny", message))
+        doubts = {doubt for image in images.values() for doubt in catalog.doubts(image) if doubt.denies}
+        for doubt in sorted(doubts, key=str):
+            wrong.append(
+                CheckFinding(f"{profile.name}/{profile.version}.yaml", None, doubt.code, "deny", doubt.message)
+            )
         return at.generation, images, wrong
 
     def _refuse_unchecked(self, person: Person, label: str, wrong: list[CheckFinding]) -> None:

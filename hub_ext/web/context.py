@@ -23,6 +23,7 @@ from hub_ext.web.hub import HubClient, ServiceAuth
 from hub_ext.web.traffic import Requests, Streams
 
 if TYPE_CHECKING:
+    from hub_ext.images.watch import ImageWatch
     from hub_ext.runs.executors import Executors
     from hub_ext.runs.live import Live
     from hub_ext.runs.reconcile import Reconciler
@@ -56,6 +57,7 @@ class Context:
         live: What open pages hear of.
         reconciler: Makes the states of runs true.
         sealer: Seals the record of acts, and wakes who waits for changes.
+        images: Verifies the images of the enclave.
         auth: The Hub's sign-in.
         hub: The Hub's API.
         streams: The event streams that are open.
@@ -82,6 +84,7 @@ class Context:
     live: Live
     reconciler: Reconciler
     sealer: Sealer
+    images: ImageWatch
     auth: ServiceAuth
     hub: HubClient
     streams: Streams

@@ -17,6 +17,7 @@ from hub_ext.decisions import CatalogStore, DecisionPoint
 from hub_ext.governance.checking import BackgroundChecks
 from hub_ext.governance.checks import Checks
 from hub_ext.governance.overview import Overview
+from hub_ext.images.watch import ImageWatch
 from hub_ext.runs.executors import Executors
 from hub_ext.runs.live import Live
 from hub_ext.runs.mirror import Mirror
@@ -55,7 +56,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
     entitlements = Entitlements(database, catalog, settings)
     transfer = Transfer(entitlements)
     reconciler = Reconciler(database, store, vault, runtime, settings, assets=assets)
-    sealer = Sealer(database)
+    sealer, images = Sealer(database), ImageWatch(database, catalog, settings)
 
     def changed() -> None:
         reconciler.wake()
@@ -86,6 +87,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         live=Live(database, store, runtime, sealer),
         reconciler=reconciler,
         sealer=sealer,
+        images=images,
         auth=auth,
         hub=HubClient(auth),
         streams=Streams(),
@@ -104,7 +106,7 @@ async def run(context: Context, stop: asyncio.Event) -> None:
         Exception: What ended a part that must not end; the process ends with it and is started again.
     """
     waiting = asyncio.create_task(stop.wait())
-    parts = (context.reconciler, context.sealer, context.keeper)
+    parts = (context.reconciler, context.sealer, context.keeper, context.images)
     working = {asyncio.create_task(part.run()) for part in parts}
     shipping = asyncio.create_task(_publish_shipped(context))
     context.checking.wake()

@@ -9,7 +9,7 @@ from string import Template
 
 from tests.cluster import certificates, configuration, enclave, environment, images, machine, parts, records, registry
 from tests.cluster.addresses import Addresses
-from tests.cluster.builds import COREDNS, NODE_PROGRAMS, PAUSE, STORAGE
+from tests.cluster.builds import COREDNS, COSIGN, NODE_PROGRAMS, PAUSE, STORAGE
 from tests.cluster.errors import ClusterError
 from tests.cluster.images import Image
 from tests.cluster.kubectl import Kubectl
@@ -33,7 +33,7 @@ def prepare(say: Callable[[str], None], *, notebook: bool = True) -> dict[str, I
     Returns:
         The images by their names.
     """
-    for build in (NODE_PROGRAMS, COREDNS, STORAGE, PAUSE):
+    for build in (NODE_PROGRAMS, COREDNS, STORAGE, PAUSE, COSIGN):
         build.make(say)
     made = [images.pause(), images.coredns(), images.storage(), images.base()]
     if notebook:

@@ -80,7 +80,8 @@ def test_what_cannot_be_is_told_and_changes_nothing(
     file = folder / "_enclaves" / "low.images.lock"
     ours, eves = keys["ann"][0], keys["eve"][0]
     for arguments, code, words in (
-        (["lock", "a", "registry.low/a:latest"], 2, "registry/name@sha256:"),
+        (["lock", "a", "registry.low/a"], 2, "registry/name@sha256:"),
+        (["lock", "a", "registry.invalid/a:latest"], 4, "registry.invalid does not answer"),
         (["lock", "A B", ONE], 2, "name: must be words"),
         (["lock", "a"], 2, "Give a REFERENCE"),
         (["lock", "a", "--remove"], 3, "has no image a"),
