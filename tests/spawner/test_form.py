@@ -39,6 +39,12 @@ spec:
 """
 
 
+@pytest.fixture(autouse=True)
+def nothing_was_typed_before() -> None:
+    """What another test typed is kept for its page, in a variable of the thread that all of them share."""
+    form.forget()
+
+
 @pytest.fixture
 def kinds(tmp_path: Path) -> Catalog:
     (tmp_path / "kinds").mkdir()
