@@ -57,6 +57,7 @@ check: $(DEV)  ## lint, types, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy -p tests.cluster
+	$(BIN)/mypy -p benchmarks
 	$(BIN)/python scripts/generate.py --check
 
 format: $(DEV)  ## format the code

@@ -4,12 +4,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import decide, gallery, kubernetes_run, kubernetes_start, memory, run, server_start
+from benchmarks import catalog_pages, decide, gallery, kubernetes_run, kubernetes_start, memory, run, server_start
 
 ALL = {
     "server_start": server_start.main,
     "run": run.main,
     "decide": decide.main,
+    "catalog_pages": catalog_pages.main,
     "gallery": gallery.main,
     "memory": memory.main,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -22,14 +23,10 @@ BIN = Path(sys.executable).parent
 PASSWORD = "for-measuring-only"
 STOCK = """
 c.JupyterHub.bind_url = "http://127.0.0.1:{port}"
-c.JupyterHub.hub_port = {hub_port}
 c.JupyterHub.db_url = "sqlite:///{folder}/jupyterhub.sqlite"
 c.JupyterHub.cookie_secret_file = "{folder}/cookie_secret"
 c.JupyterHub.authenticator_class = "dummy"
-c.JupyterHub.spawner_class = "simple"
-c.SimpleLocalProcessSpawner.home_dir_template = "{folder}/home/{{username}}"
 c.Authenticator.allow_all = True
-c.Spawner.args = ["--allow-root"]
 c.JupyterHub.proxy_class = "traefik_file"
 c.TraefikFileProviderProxy.static_config_file = "{folder}/static.toml"
 c.TraefikFileProviderProxy.dynamic_config_file = "{folder}/rules.toml"
@@ -38,6 +35,12 @@ c.TraefikFileProviderProxy.traefik_api_username = "a"
 c.TraefikFileProviderProxy.traefik_api_password = "a-password-for-measuring"
 c.JupyterHub.services = [dict(name="bench", api_token="{token}")]
 c.JupyterHub.load_roles = [dict(name="bench", services=["bench"], scopes=["admin:users", "admin:servers", "tokens"])]
+"""  # wherever its servers run
+_LOCAL = """
+c.JupyterHub.hub_port = {hub_port}
+c.JupyterHub.spawner_class = "simple"
+c.SimpleLocalProcessSpawner.home_dir_template = "{folder}/home/{{username}}"
+c.Spawner.args = ["--allow-root"]
 """
 
 
@@ -130,7 +133,7 @@ def stock(folder: Path) -> Iterator[Platform]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "home").mkdir(exist_ok=True)
     port, admin = free_port(), "0123456789abcdef0123456789abcdef"
-    text = STOCK.format(folder=folder, port=port, hub_port=free_port(), api_port=free_port(), token=admin)
+    text = (STOCK + _LOCAL).format(folder=folder, port=port, hub_port=free_port(), api_port=free_port(), token=admin)
     (folder / "config.py").write_text(text)
     command = [str(BIN / "jupyterhub"), "-f", str(folder / "config.py")]
     with running(command, folder, environment()) as process:
@@ -150,7 +153,7 @@ def token(url: str, name: str) -> str:
 def percentile(values: list[float], share: float) -> float:
     """Return a percentile by the nearest rank."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def summary(values: list[float]) -> dict[str, float]:

@@ -14,34 +14,22 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from benchmarks.harness import BIN, Platform, environment, free_port, running, show, summary, wait
+from benchmarks.harness import BIN, STOCK, Platform, environment, free_port, running, show, summary, wait
 from hub_ext.kubernetes.client import Cluster
 from hub_ext.kubernetes.objects import Manifest
 from hub_ext.kubernetes.watch import Change, Watch
 from tests.kubernetes.conftest import UsedCluster, used_cluster
 from tests.kubernetes.platforms import ClusterPlatform, free_port_of, profile
 
-STOCK = """
-c.JupyterHub.bind_url = "http://127.0.0.1:{port}"
+_PODS = """
 c.JupyterHub.hub_bind_url = "http://{host}:{hub_port}"
-c.JupyterHub.db_url = "sqlite:///{folder}/jupyterhub.sqlite"
-c.JupyterHub.cookie_secret_file = "{folder}/cookie_secret"
-c.JupyterHub.authenticator_class = "dummy"
 c.JupyterHub.spawner_class = "kubespawner.KubeSpawner"
-c.Authenticator.allow_all = True
-c.JupyterHub.proxy_class = "traefik_file"
-c.TraefikFileProviderProxy.static_config_file = "{folder}/static.toml"
-c.TraefikFileProviderProxy.dynamic_config_file = "{folder}/rules.toml"
-c.TraefikFileProviderProxy.traefik_api_url = "http://127.0.0.1:{api_port}"
-c.TraefikFileProviderProxy.traefik_api_username = "a"
-c.TraefikFileProviderProxy.traefik_api_password = "a-password-for-measuring"
-c.JupyterHub.services = [dict(name="bench", api_token="{token}")]
-c.JupyterHub.load_roles = [dict(name="bench", services=["bench"], scopes=["admin:users", "admin:servers", "tokens"])]
 c.KubeSpawner.namespace = "{namespace}"
 c.KubeSpawner.image = "{image}"
 c.KubeSpawner.cmd = ["jupyterhub-singleuser"]
@@ -76,8 +64,8 @@ class FirstAnswers:
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._call(self._begin())
 
-    def _call(self, work: object) -> float:
-        return float(asyncio.run_coroutine_threadsafe(work, self._loop).result(120) or 0)  # type: ignore[arg-type]
+    def _call(self, work: Coroutine[Any, Any, float | None]) -> float:
+        return float(asyncio.run_coroutine_threadsafe(work, self._loop).result(120) or 0)
 
     async def _begin(self) -> None:
         cluster = await Cluster.connect(self._kubeconfig)
@@ -152,7 +140,7 @@ def stock(folder: Path, cluster: UsedCluster) -> Iterator[Platform]:
     """Run a stock JupyterHub with KubeSpawner, in a namespace of its own."""
     folder.mkdir(parents=True)
     port, token, namespace = free_port(), "0123456789abcdef0123456789abcdef", f"stock-{os.getpid()}"
-    text = STOCK.format(
+    text = (STOCK + _PODS).format(
         folder=folder,
         port=port,
         host=cluster.host,

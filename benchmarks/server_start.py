@@ -5,6 +5,7 @@ Peer: stock JupyterHub 6 with the simple local spawner and the same proxy, in tu
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -43,18 +44,16 @@ class Boot(threading.Thread):
         self.answered = time.time()
 
     def _find(self) -> psutil.Process:
-        seen: set[int] = set()
+        seen: dict[int, float] = {}  # since when, by our own clock: a virtual machine's boot time may be off
         while True:
-            for pid in set(psutil.pids()) - seen:
-                try:
+            for pid in psutil.pids():
+                if time.monotonic() - seen.setdefault(pid, time.monotonic()) > 1:
+                    continue  # it had a second to become a server
+                with contextlib.suppress(psutil.Error):
                     process = psutil.Process(pid)
-                    line = " ".join(process.cmdline())
-                    if "singleuser" in line and process.environ().get("JUPYTERHUB_USER") == self.user:
+                    is_server = "singleuser" in " ".join(process.cmdline())
+                    if is_server and process.environ().get("JUPYTERHUB_USER") == self.user:
                         return process
-                    if time.time() - process.create_time() > 1:
-                        seen.add(pid)
-                except psutil.Error:
-                    continue
             time.sleep(0.005)
 
 

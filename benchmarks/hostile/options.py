@@ -35,12 +35,13 @@ class Case:
 
 def _without_profile() -> list[Case]:
     own = {"image": ELSEWHERE}
+    nothings: tuple[object, ...] = (None, "", [])
     return [
         Case("no body", raw="", form=False),
         *(Case(f"the body `{text}`", raw=text, form=False) for text in ("{}", "null", "[]")),
         Case("a display name alone", raw='{"display_name": "mine"}', form=False),
         Case("`user_options` that are empty", raw='{"user_options": {}}', form=False),
-        *(Case(f"the profile {value!r}", profile=value, form=False) for value in (None, "", [])),
+        *(Case(f"the profile {value!r}", profile=value, form=False) for value in nothings),
         Case("no profile, an image of one's own", NOTHING, own),
         *(Case(f"the profile {value!r}, an image of one's own", value, own) for value in (None, 0)),
         Case("a display name, and an image of one's own", NOTHING, own, {"display_name": "mine"}, form=False),

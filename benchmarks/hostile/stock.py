@@ -172,9 +172,8 @@ class Stock:
         self._folder, self._pods = folder, folder / "pods"
         self._pods.mkdir(parents=True)
         self._port, self._admin = free_port(), "0123456789abcdef0123456789abcdef"
-        text = STOCK.format(
-            folder=folder, port=self._port, hub_port=free_port(), api_port=free_port(), token=self._admin
-        )
+        text = STOCK.format(folder=folder, port=self._port, api_port=free_port(), token=self._admin)
+        text += f"c.JupyterHub.hub_port = {free_port()}\n"
         recorder = RECORDER.format(profiles=PROFILES, people=people, folder=str(self._pods), password=PASSWORD)
         (folder / "config.py").write_text(text + recorder)
         (folder / "cluster.json").write_text(CLUSTER)
