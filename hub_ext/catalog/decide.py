@@ -246,29 +246,12 @@ def _held_against_policy(
     """Return a yes if what would be made, and the request for it, meet every rule but for exceptions."""
     catalog = facts.catalog
     image = image_of(spec, catalog.images, facts.environments)
-    rendering = render(
-        profile,
-        spec,
-        catalog.enclave,
-        user=request.user,
-        purpose=request.purpose,
-        name=request.name,
-        image=image,
-        launch=request.launch,
-        room=_room(facts),
-    )
-    about = {
-        "user": request.user,
-        "groups": facts.groups,
-        "purpose": request.purpose,
-        "hour": facts.now.hour,
-        "weekday": facts.now.isoweekday(),
-    }
+    rendering = _rendered(request, facts, profile, spec, image)
     doubts = catalog.doubts(image)
     reasons = [_doubted(one, facts) for one in doubts if one.denies]
     warnings = _standing_warnings(profile, image, facts) + [_doubted(one, facts) for one in doubts if not one.denies]
     used: list[str] = []
-    for violation in judge(catalog.policy, catalog.enclave, rendering, request_view(profile, spec, about)):
+    for violation in judge(catalog.policy, catalog.enclave, rendering, _view(request, facts, profile, spec)):
         rule = violation.rule
         covering = [one.id for one in facts.exceptions if one.covers(profile.name, rule.id, request.user, facts)]
         reason = _broken(rule, profile, catalog.policy.owners.get(rule.id, profile.metadata.owner))
@@ -290,6 +273,26 @@ def _held_against_policy(
         tuple(used),
         None if reasons else rendering,
     )
+
+
+def _rendered(request: Request, facts: Facts, profile: Profile, spec: Spec, image: str) -> Rendering:
+    return render(
+        profile,
+        spec,
+        facts.catalog.enclave,
+        user=request.user,
+        purpose=request.purpose,
+        name=request.name,
+        image=image,
+        launch=request.launch,
+        room=_room(facts),
+    )
+
+
+def _view(request: Request, facts: Facts, profile: Profile, spec: Spec) -> dict[str, Any]:
+    """Return what request rules see of it."""
+    who = {"user": request.user, "groups": facts.groups, "purpose": request.purpose}
+    return request_view(profile, spec, who | {"hour": facts.now.hour, "weekday": facts.now.isoweekday()})
 
 
 def _room(facts: Facts) -> Room:

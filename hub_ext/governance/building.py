@@ -140,16 +140,13 @@ def build(
             continue
         startable.append(content)
         standings[key] = _standing(version, at)
-    proposals = []
+    proposals: list[Profile] = []
     for profile in files:
         known = by_key.get((profile.name, profile.version))
-        digest = profile.digest
         if known is not None:
-            found += [] if known.digest == digest else [_changed(profile)]
-        elif digest in trusted_profiles():
-            startable.append(profile)
+            found += [] if known.digest == profile.digest else [_changed(profile)]
         else:
-            proposals.append(profile)
+            (startable if profile.digest in trusted_profiles() else proposals).append(profile)
     return Catalog(
         tuple(startable),
         (*found, *held.problems),

@@ -32,7 +32,6 @@ _ONE_TRY = 15.0  # seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between two tries
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 _NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError)
-_LONGEST_LOG = 64 * 1024  # bytes
 
 _T = TypeVar("_T")
 
@@ -355,16 +354,6 @@ class Cluster:
                 return False
             raise
         return True
-
-    async def last_lines(self, pod: str, namespace: str, lines: int = 50, *, within: float = 5.0) -> str:
-        """Return the end of what a pod's container wrote; empty if that cannot be known."""
-        query = {"tailLines": lines, "limitBytes": _LONGEST_LOG}
-        path = KINDS["Pod"].path(namespace, pod, "log")
-        try:
-            content = await persist(lambda: self._once("GET", path, query, None, "application/json"), within)
-        except (ApiError, NoAnswer):
-            return ""
-        return content.decode("utf-8", "replace")
 
     @asynccontextmanager
     async def follow(self, path: str, query: Mapping[str, Any], longest: float) -> AsyncIterator[aiohttp.StreamReader]:

@@ -7,11 +7,10 @@ sees the same before and after the API server has filled in defaults.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hub_ext.catalog.models import Egress, Spec
+from hub_ext.catalog.models import Spec
 from hub_ext.catalog.quantities import format_size
 from hub_ext.catalog.room import Room
 
@@ -20,11 +19,6 @@ Manifest = dict[str, Any]
 PREFIX = "hub-ext"  # of our labels, and of our namespaces' names
 MANAGED_BY = {"app.kubernetes.io/managed-by": "hub-ext"}
 PORT = 8888  # of a notebook server
-HUB_PORT = 8081  # of the Hub's API
-SERVICE_PORT = 8880  # of the sharing service
-EXECUTORS_PORT = 8882  # of the sharing service, for executors alone
-# They hand out the credentials of machines and pods in most clouds; the last is the first, translated to IPv6.
-_CREDENTIALS = tuple(ipaddress.ip_network(one) for one in ("169.254.0.0/16", "fd00:ec2::/32", "64:ff9b::a9fe:0/112"))
 _USER = 1000
 _GROUP = 100
 _TMP_SIZE = "1Gi"
@@ -100,6 +94,30 @@ def _cpu(cores: float) -> str:
     return f"{round(cores * 1000)}m"
 
 
+def _confined() -> Manifest:
+    """Return the security context of a container."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "privileged": False,
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _unprivileged() -> Manifest:
+    """Return the security context of a pod."""
+    return {
+        "fsGroup": _GROUP,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "runAsGroup": _GROUP,
+        "runAsNonRoot": True,
+        "runAsUser": _USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
 def container(
     spec: Spec,
     *,
@@ -126,14 +144,7 @@ def container(
         "command": list(command),
         "env": [{"name": name, "value": value} for name, value in sorted(env.items())],
         "resources": _resources(spec),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "privileged": False,
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": _confined(),
         "terminationMessagePolicy": "FallbackToLogsOnError",  # its last lines are in the status: nobody may read logs
         "volumeMounts": [{"name": "home", "mountPath": "/home/analyst"}, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
     }
@@ -178,14 +189,7 @@ def pod_spec(
         "hostNetwork": False,
         "hostPID": False,
         "restartPolicy": "Never",
-        "securityContext": {
-            "fsGroup": _GROUP,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "runAsGroup": _GROUP,
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": _unprivileged(),
         "terminationGracePeriodSeconds": 10 if port is not None else 30,  # a run that is ended tells what it did
         "volumes": [home, {"name": "tmp", "emptyDir": {"sizeLimit": _TMP_SIZE}}],
     }
@@ -257,81 +261,6 @@ def secret(name: str, namespace: str, marks: Mapping[str, str], entries: Mapping
         "immutable": True,
         "stringData": dict(entries),
     }
-
-
-def default_deny(namespace: str) -> Manifest:
-    """Return the NetworkPolicy that cuts every pod of a namespace off; others then open what is needed."""
-    spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    return _network_policy("default-deny", namespace, spec)
-
-
-def network_policy(
-    name: str,
-    namespace: str,
-    marks: Mapping[str, str],
-    egress: Sequence[Egress],
-    system: str,
-    outside: Sequence[tuple[str, Sequence[int]]] = (),
-) -> Manifest:
-    """Return the NetworkPolicy of a server or a run: what every one needs, and what its profile names.
-
-    Args:
-        name: Name of the policy.
-        namespace: Where it lives.
-        marks: Labels of the pod that it is for.
-        egress: What the profile names.
-        system: Namespace of the Hub, its proxy and the sharing service.
-        outside: Where they are when they are not in the cluster: addresses, each with its ports, those for executors
-            alone for a run.
-    """
-    components = {"matchLabels": {"app.kubernetes.io/part-of": "hub-ext"}}
-    platform = {"namespaceSelector": _named(system), "podSelector": components}
-    dns = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
-    there = [({"ipBlock": {"cidr": cidr}}, ports) for cidr, ports in outside]
-    is_run = marks[f"{PREFIX}/purpose"] == "run"
-    there = there or [(platform, (EXECUTORS_PORT,) if is_run else (HUB_PORT, SERVICE_PORT))]
-    rules = [
-        {"to": [{"namespaceSelector": _named("kube-system")}], "ports": dns},
-        *({"to": [one], "ports": _tcp(ports)} for one, ports in there),
-        *(_egress_rule(one) for one in egress),
-    ]
-    spec = {
-        "podSelector": {
-            "matchLabels": {key: marks[key] for key in (f"{PREFIX}/purpose", f"{PREFIX}/name", f"{PREFIX}/launch")}
-        },
-        "policyTypes": ["Ingress", "Egress"],
-        "ingress": [] if is_run else [{"from": [one for one, _ in there], "ports": _tcp([PORT])}],
-        "egress": rules,
-    }
-    return _network_policy(name, namespace, spec, marks)
-
-
-def _network_policy(name: str, namespace: str, spec: Manifest, marks: Mapping[str, str] = MANAGED_BY) -> Manifest:
-    metadata = {"name": name, "namespace": namespace, "labels": dict(marks)}
-    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
-
-
-def _tcp(ports: Sequence[int]) -> list[Manifest]:
-    return [{"port": port, "protocol": "TCP"} for port in ports]
-
-
-def _named(namespace: str) -> Manifest:
-    return {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
-
-
-def _egress_rule(egress: Egress) -> Manifest:
-    ports = _tcp(egress.ports)
-    if egress.namespace is not None:
-        target: Manifest = {"namespaceSelector": _named(egress.namespace)}
-        if egress.labels:
-            target["podSelector"] = {"matchLabels": dict(egress.labels)}
-        return {"to": [target], "ports": ports}
-    network = ipaddress.ip_network(str(egress.cidr), strict=False)
-    block: Manifest = {"cidr": str(network)}  # in one form, which rules compare as text
-    held = [one for one in _CREDENTIALS if one.version == network.version and one.subnet_of(network)]  # type: ignore[arg-type]
-    if held:
-        block["except"] = [str(one) for one in held]
-    return {"to": [{"ipBlock": block}], "ports": ports}
 
 
 def resource_quota(namespace: str, room: Room, *, servers: int, runs: int) -> Manifest:
@@ -419,12 +348,12 @@ def job(
         "template": {"metadata": {"labels": dict(marks)}, "spec": spec},
     }
     if repeats:
-        lost = {"action": "Count", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
-        codes = {"containerName": "notebook", "operator": "NotIn", "values": [0, 143]}
-        made["podFailurePolicy"] = {"rules": [lost, {"action": "FailJob", "onExitCodes": codes}]}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name, "namespace": namespace, "labels": own},
-        "spec": made,
-    }
+        made["podFailurePolicy"] = _only_when_lost()
+    metadata = {"name": name, "namespace": namespace, "labels": own}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": made}
+
+
+def _only_when_lost() -> Manifest:
+    lost = {"action": "Count", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    codes = {"containerName": "notebook", "operator": "NotIn", "values": [0, 143]}
+    return {"rules": [lost, {"action": "FailJob", "onExitCodes": codes}]}

@@ -11,6 +11,7 @@ from hub_ext.catalog.policy import Enclave
 from hub_ext.catalog.quantities import parse_size
 from hub_ext.catalog.room import Room, largest, room_of
 from hub_ext.kubernetes import objects
+from hub_ext.kubernetes.network import default_deny, network_policy
 from hub_ext.kubernetes.objects import Manifest
 from hub_ext.sharing.names import safe_slug
 
@@ -100,27 +101,30 @@ def render(
     if server and spec.storage.home is not None:
         mine = objects.marks_of_person(user, system)
         home = objects.home_claim("home", where, mine, spec.storage.home.size, enclave.spec.storage_class)
-    pod_spec = objects.pod_spec(
-        spec,
-        image=image,
-        command=server_command(spec) if server else RUN_COMMAND,
-        env={"HUB_EXT_PROFILE": profile.name},
-        home_claim="home" if home else None,
-        port=objects.PORT if server else None,
-        deadline=min(spec.lifetime.maximum * 60 + (0 if server else RUN_GRACE), _LONGEST),
-        secret=launch,
-    )
+    pod_spec = _pod_spec(spec, image, profile.name, launch, server=server)
     pod = objects.pod(server_name(name) if server else name, where, marks, pod_spec)
     outside = [(one.cidr, one.ports if server else (one.executors,)) for one in enclave.spec.outside]
-    network = objects.network_policy(launch, where, marks, spec.network.egress, system, outside)
-    job = None
-    if not server:
-        repeats = RUN_REPEATS if repeatable else 0
-        job = objects.job(name, where, marks, pod_spec, keep=_KEPT, queue=enclave.spec.queue, repeats=repeats)
+    network = network_policy(launch, where, marks, spec.network.egress, system, outside)
+    repeats = RUN_REPEATS if repeatable else 0
+    job = objects.job(name, where, marks, pod_spec, keep=_KEPT, queue=enclave.spec.queue, repeats=repeats)
     room = room or (largest(profile) if isinstance(profile, Profile) else Room())
     around = _around(where, enclave, room | room_of(spec))
     namespace = objects.namespace(where, user, enclave.metadata.name, system)
-    return Rendering(namespace, pod, network, home, around, job)
+    return Rendering(namespace, pod, network, home, around, None if server else job)
+
+
+def _pod_spec(spec: Spec, image: str, profile: str, secret: str, *, server: bool) -> Manifest:
+    """Return the spec of the pod of a server or a run."""
+    return objects.pod_spec(
+        spec,
+        image=image,
+        command=server_command(spec) if server else RUN_COMMAND,
+        env={"HUB_EXT_PROFILE": profile},
+        home_claim="home" if server and spec.storage.home is not None else None,
+        port=objects.PORT if server else None,
+        deadline=min(spec.lifetime.maximum * 60 + (0 if server else RUN_GRACE), _LONGEST),
+        secret=secret,
+    )
 
 
 def server_name(name: str) -> str:
@@ -148,7 +152,7 @@ def _around(where: str, enclave: Enclave, room: Room) -> tuple[Manifest, ...]:
     """Return what closes and bounds a namespace."""
     each = enclave.spec.per_person
     quota = objects.resource_quota(where, room, servers=each.servers, runs=each.runs)
-    return objects.default_deny(where), quota, objects.limit_range(where, room)
+    return default_deny(where), quota, objects.limit_range(where, room)
 
 
 def request_view(profile: Profile, spec: Spec, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from hub_ext.db.tables import Run
 from hub_ext.db.types import now
 from hub_ext.errors import HubExtError
 from hub_ext.leases import OwnLease
-from hub_ext.runs.rounds import LEASE, LeaseLost, Rounds
+from hub_ext.runs.rounds import LEASE, Rounds
 from hub_ext.runs.states import ACTIVE
 from hub_ext.runs.vault import Vault
+from hub_ext.runs.watched import LeaseLost
 from hub_ext.runtimes.base import Runtime
 from hub_ext.settings import HubExt
 from hub_ext.store import Store

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hub_ext.catalog.models import Egress, Lifetime
 from hub_ext.catalog.policy import PolicyRules
-from hub_ext.kubernetes import objects
+from hub_ext.kubernetes.network import network_policy
 from hub_ext.kubernetes.render import render
 from tests.catalog.breaking import (
     CATALOG,
@@ -203,7 +203,7 @@ def test_whatever_a_profile_names_is_opened_without_the_metadata_service(network
         egress = Egress(cidr=network.exploded.upper() if exploded else str(network), ports=(443,))
     except ValueError:
         return  # no profile may name it
-    made = objects.network_policy("x", "hub-ext-ann", RENDERING.pod["metadata"]["labels"], [egress], "hub-ext")
+    made = network_policy("x", "hub-ext-ann", RENDERING.pod["metadata"]["labels"], [egress], "hub-ext")
     assert broken("networkpolicy", made) == set()
     opened = [ipaddress.ip_network(rule["to"][0]["ipBlock"]["cidr"]) for rule in made["spec"]["egress"][2:]]
     left_out = [one for rule in made["spec"]["egress"][2:] for one in rule["to"][0]["ipBlock"].get("except", ())]

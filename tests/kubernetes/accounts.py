@@ -20,7 +20,8 @@ from hub_ext.catalog.policy import Enclave
 from hub_ext.kubernetes import rbac
 from hub_ext.kubernetes.admission import export
 from hub_ext.kubernetes.confinement import admission, binding
-from hub_ext.kubernetes.objects import MANAGED_BY, Manifest, default_deny
+from hub_ext.kubernetes.network import default_deny
+from hub_ext.kubernetes.objects import MANAGED_BY, Manifest
 from hub_ext.kubernetes.render import Rendering, render
 from tests.catalog.breaking import CATALOG, ENCLAVE, IMAGE, STANDARD
 from tests.kubernetes.conftest import UsedCluster

@@ -12,7 +12,8 @@ from hub_ext.catalog.loading import load
 from hub_ext.catalog.room import room_of
 from hub_ext.kubernetes.admission import export
 from hub_ext.kubernetes.confinement import account
-from hub_ext.kubernetes.objects import Manifest, default_deny, namespace, resource_quota
+from hub_ext.kubernetes.network import default_deny
+from hub_ext.kubernetes.objects import Manifest, namespace, resource_quota
 from hub_ext.settings import shipped
 
 _ERRORS = (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError)

@@ -120,9 +120,3 @@ async def test_a_file_that_is_not_there_is_told_and_tried_again(api: ApiServer, 
     api.kubeconfig(tmp_path)
     assert await Cluster.shared(settings)
     await Cluster.close_shared()
-
-
-async def test_the_end_of_a_log_is_read_and_none_is_no_error(cluster: Cluster, api: ApiServer) -> None:
-    api.answers = [always(web.Response(text="the end\n"))]
-    assert await cluster.last_lines("server", "hub-ext-ana") == "the end\n"
-    assert await cluster.last_lines("server", "hub-ext-ana") == ""

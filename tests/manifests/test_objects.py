@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub_ext.catalog.models import Egress, Spec
+from hub_ext.catalog.models import Spec
 from hub_ext.catalog.room import Room
 from hub_ext.kubernetes import objects
 
@@ -116,67 +116,6 @@ def test_a_run_has_no_port_no_home_and_an_end() -> None:
     assert spec["activeDeadlineSeconds"] == 3600
 
 
-def test_the_network_of_a_server_is_what_every_one_needs_and_what_its_profile_names() -> None:
-    egress = [
-        Egress(namespace="data", labels={"app": "catalog"}, ports=(443,)),
-        Egress(cidr="10.1.2.0/24", ports=(5432,)),
-        Egress(cidr="0.0.0.0/0", ports=(443,)),
-    ]
-    marks = labels("geo", 1, "server", "second")
-    made = objects.network_policy("server-second", "hub-ext-ann", marks, egress, "hub-ext")
-    platform = {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "hub-ext"}},
-        "podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "hub-ext"}},
-    }
-    assert made["spec"] == {
-        "podSelector": {
-            "matchLabels": {"hub-ext/purpose": "server", "hub-ext/name": "second", "hub-ext/launch": "s-1"}
-        },
-        "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": [platform], "ports": [{"port": 8888, "protocol": "TCP"}]}],
-        "egress": [
-            {
-                "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}],
-                "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
-            },
-            {"to": [platform], "ports": [{"port": 8081, "protocol": "TCP"}, {"port": 8880, "protocol": "TCP"}]},
-            {
-                "to": [
-                    {
-                        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "data"}},
-                        "podSelector": {"matchLabels": {"app": "catalog"}},
-                    }
-                ],
-                "ports": [{"port": 443, "protocol": "TCP"}],
-            },
-            {"to": [{"ipBlock": {"cidr": "10.1.2.0/24"}}], "ports": [{"port": 5432, "protocol": "TCP"}]},
-            {
-                "to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}],
-                "ports": [{"port": 443, "protocol": "TCP"}],
-            },
-        ],
-    }
-
-
-def test_a_platform_beside_the_cluster_is_opened_by_its_addresses() -> None:
-    marks = labels("geo", 1, "server", "")
-    outside = [("10.1.2.3/32", (8081, 8880)), ("10.1.2.4/32", (443,))]
-    made = objects.network_policy("s-1", "hub-ext-ann", marks, [], "hub-ext", outside)
-    assert made["spec"]["ingress"] == [
-        {
-            "from": [{"ipBlock": {"cidr": "10.1.2.3/32"}}, {"ipBlock": {"cidr": "10.1.2.4/32"}}],
-            "ports": [{"port": 8888, "protocol": "TCP"}],
-        }
-    ]
-    assert made["spec"]["egress"][1:] == [
-        {
-            "to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}],
-            "ports": [{"port": 8081, "protocol": "TCP"}, {"port": 8880, "protocol": "TCP"}],
-        },
-        {"to": [{"ipBlock": {"cidr": "10.1.2.4/32"}}], "ports": [{"port": 443, "protocol": "TCP"}]},
-    ]
-
-
 def test_a_namespace_has_room_for_so_many_of_the_largest() -> None:
     room = Room(cpu=4, memory=16 * 2**30, gpu=1, home=10 * 2**30)
     assert objects.resource_quota("hub-ext-ann", room, servers=2, runs=4)["spec"]["hard"] == {
@@ -193,12 +132,6 @@ def test_a_namespace_has_room_for_so_many_of_the_largest() -> None:
     (limit,) = objects.limit_range("hub-ext-ann", room)["spec"]["limits"]
     assert limit["type"] == "Container"
     assert limit["max"] == limit["default"] == limit["defaultRequest"] == {"cpu": "4000m", "memory": "16Gi"}
-
-
-def test_a_run_reaches_the_door_for_executors_and_nothing_else_of_ours() -> None:
-    made = objects.network_policy("l-1", "hub-ext-ann", labels("geo", 1, "run", "l-1"), [], "hub-ext")
-    assert made["spec"]["ingress"] == []
-    assert [rule["ports"] for rule in made["spec"]["egress"][1:]] == [[{"port": 8882, "protocol": "TCP"}]]
 
 
 def test_a_namespace_is_restricted_and_says_whose_it_is() -> None:
