@@ -155,7 +155,7 @@ class _Word:
 
 
 async def _whole(folder: Path, whole: Callable[[int], object]) -> dict[str, object]:
-    """Time what a start costs with us: the groups of now from a real Hub, then facts, decision, reservation, record and commit.
+    """Time what a start costs with us: the groups of now from a real Hub, then all that the decision point does.
 
     Its peer is the Hub's call alone.
     """
@@ -242,5 +242,5 @@ def main(folder: Path) -> None:
     load(folder / "more")
     figures["reading 10,000 files (s)"] = round(time.perf_counter() - wrote, 2)
     point.database.dispose()
-    bar = "decide p95 <= 6 ms; with groups, reserve and commit p95 <= 50 ms; check of 200 <= 10 s; the loop held <= 10 ms"
+    bar = "decide p95 <= 6 ms; with groups and commit p95 <= 50 ms; check of 200 <= 10 s; the loop held <= 10 ms"
     show("the decision", figures, bar)

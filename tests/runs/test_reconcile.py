@@ -19,7 +19,7 @@ from hub_ext.db.session import Database
 from hub_ext.db.tables import BudgetCharge, BudgetMeter, Run
 from hub_ext.errors import StorageFull
 from hub_ext.people import Person
-from hub_ext.runs import launching, rounds
+from hub_ext.runs import launching, rounds, watched
 from hub_ext.runs.reconcile import Reconciler
 from hub_ext.runs.service import Order, RunService
 from hub_ext.runs.vault import Vault
@@ -209,7 +209,7 @@ async def test_what_cannot_be_started_is_told(
     settings: HubExt,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rounds, "_AGAIN", 0.01)
+    monkeypatch.setattr(watched, "_AGAIN", 0.01)
     monkeypatch.setattr(launching, "_kernel", lambda python: ("/no/such/python",))
     run = await ended(order(publish("1")).id)
     assert (run.state, run.reason) == ("failed", "the kernel could not be started: No such file or directory")
@@ -230,7 +230,7 @@ async def test_an_executor_that_never_begins_is_tried_again_and_then_told(
 async def test_a_store_that_fails_is_tried_again(
     reconciler: Reconciler, publish: Publish, order: MakeRun, ended: Ended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rounds, "_AGAIN", 0.01)
+    monkeypatch.setattr(watched, "_AGAIN", 0.01)
     original, failed = Store.put_file, []
 
     def put_file(self: Store, key: str, source: Path) -> None:
@@ -248,7 +248,7 @@ async def test_a_store_that_fails_is_tried_again(
 async def test_a_store_that_stays_full_loses_the_results_and_not_the_truth(
     reconciler: Reconciler, publish: Publish, order: MakeRun, ended: Ended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rounds, "_AGAIN", 0.01)
+    monkeypatch.setattr(watched, "_AGAIN", 0.01)
 
     def put_file(self: Store, key: str, source: Path) -> None:
         raise StorageFull("The result store has no space left.")
