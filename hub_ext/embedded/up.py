@@ -268,7 +268,7 @@ class Platform:
                 deaths.append(time.monotonic())
                 if len(deaths) == _DEATHS and deaths[-1] - deaths[0] < _DEATHS_IN:
                     raise Unavailable(self._why_not(f"The Hub ended {_DEATHS} times in a minute"), hint=self._where())
-                self._again(len(deaths))
+                self._again(sum(deaths[-1] - one < _DEATHS_IN for one in deaths))
             if time.monotonic() - looked > _LOGS_EVERY:
                 looked = time.monotonic()
                 keep_small(self.state.logs)
