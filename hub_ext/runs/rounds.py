@@ -134,9 +134,10 @@ class Rounds:
     # Starting
 
     def _start_next(self) -> bool:
+        most = self._runtime.most_of_one
         with self._database.write() as session:
             self._fence(session)
-            run_id = next_queued(session)
+            run_id = next_queued(session, most)
             if run_id is None:
                 return False
             run = self._for_update(session, run_id)

@@ -143,3 +143,7 @@ class Runtime(Protocol):
     @property
     def fonts(self) -> Path | None:
         """Where font lists are kept for runs."""
+
+    @property
+    def most_of_one(self) -> int | None:
+        """How many launches one person has at once at most; None for as many as there is room for."""

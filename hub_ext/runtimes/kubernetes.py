@@ -234,6 +234,11 @@ class KubernetesRuntime:
         """Nothing here: each image has its own."""
         return None
 
+    @property
+    def most_of_one(self) -> int | None:
+        """As many as her namespace has room for; more of them wait here, and leave others theirs."""
+        return self._catalog.current().enclave.spec.per_person.runs
+
 
 def _how(sight: Sight) -> str:
     if sight.code is None:

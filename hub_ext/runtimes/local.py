@@ -164,6 +164,11 @@ class LocalRuntime:
         """Where font lists are kept for runs."""
         return self._cache / "fonts" if self._cache else None
 
+    @property
+    def most_of_one(self) -> int | None:
+        """As many as there is room for: whoever has none goes first."""
+        return None
+
     def prepare(self) -> None:
         """Let matplotlib find its fonts once for all runs, in the background; it takes a second or two each time."""
         if self._preparing is not None:
