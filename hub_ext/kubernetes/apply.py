@@ -7,12 +7,16 @@ only once (namespace, home) is looked at when it is there already.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+
+import structlog
 
 from hub_ext.errors import Conflict
-from hub_ext.kubernetes.client import WITHIN, AlreadyThere, ApiError, Cluster
-from hub_ext.kubernetes.objects import MANAGED_BY, PREFIX, Manifest
+from hub_ext.kubernetes.client import WITHIN, AlreadyThere, ApiError, Cluster, NoAnswer
+from hub_ext.kubernetes.objects import MANAGED_BY, PREFIX, Manifest, owned
 from hub_ext.kubernetes.render import Rendering
+
+log = structlog.get_logger("hub_ext.kubernetes.apply")
 
 _USER, _PLATFORM = f"{PREFIX}/user", f"{PREFIX}/platform"
 _KIND = f"{PREFIX}/namespace"
@@ -74,15 +78,40 @@ async def _make_once(cluster: Cluster, wanted: Manifest, within: float, *, look_
     return there
 
 
-async def _make_new(cluster: Cluster, wanted: Manifest, within: float) -> Manifest:
+async def make_new(cluster: Cluster, wanted: Manifest, *, within: float = WITHIN) -> None:
     """Make an object whose name only this start has: one that is there comes from an earlier try of this call.
 
     Secrets are made so: whoever may change them may read them, which we may not.
+
+    Args:
+        cluster: Where.
+        wanted: The object.
+        within: Seconds for all tries.
+
+    Raises:
+        ApiError: If the API server refuses it.
+        NoAnswer: If it does not answer.
     """
+    with contextlib.suppress(AlreadyThere):
+        await cluster.create(wanted, within=within)
+
+
+async def own(cluster: Cluster, manifest: Manifest, owner: Manifest) -> None:
+    """Let an object own another one that is there: whoever deletes it, that goes, too.
+
+    It is for what nobody deletes any more; whoever made it does so in time, whether this works or not.
+
+    Args:
+        cluster: Where.
+        manifest: What is owned.
+        owner: The other one, as the API server has it.
+    """
+    about = manifest["metadata"]
+    patch = {"metadata": {"ownerReferences": owned(manifest, owner)["metadata"]["ownerReferences"]}}
     try:
-        return await cluster.create(wanted, within=within)
-    except AlreadyThere:
-        return wanted
+        await cluster.merge(manifest["kind"], about["name"], about["namespace"], patch)
+    except (ApiError, NoAnswer) as error:
+        log.warning("an object has no owner; it goes with its launch", name=about["name"], error=str(error)[:300])
 
 
 async def ensure_namespace(cluster: Cluster, wanted: Manifest, *, within: float = WITHIN) -> None:
@@ -104,16 +133,16 @@ async def ensure_namespace(cluster: Cluster, wanted: Manifest, *, within: float 
         await cluster.merge("Namespace", wanted["metadata"]["name"], "", patch, within=within)
 
 
-async def ensure(
-    cluster: Cluster, rendering: Rendering, also: Sequence[Manifest] = (), *, within: float = WITHIN
-) -> None:
+async def ensure(cluster: Cluster, rendering: Rendering, *, within: float = WITHIN) -> Manifest:
     """Make everything that a start needs before its pod or Job: namespace first, then the rest at once.
 
     Args:
         cluster: Where.
         rendering: What the start makes.
-        also: More objects that only this start has, such as its secret.
         within: Seconds for each call.
+
+    Returns:
+        The NetworkPolicy of the start, as the API server has it.
 
     Raises:
         NotOurs: If namespace or home are there and not hers.
@@ -122,11 +151,12 @@ async def ensure(
         NoAnswer: If it does not answer.
     """
     await ensure_namespace(cluster, rendering.namespace, within=within)
-    making = [cluster.apply(one, within=within) for one in (*rendering.around, rendering.network)]
-    making += [_make_new(cluster, one, within) for one in also]
+    making = [cluster.apply(one, within=within) for one in (rendering.network, *rendering.around)]
     if rendering.home is not None:
         making.append(_make_once(cluster, rendering.home, within, look_first=True))
-    done = await asyncio.gather(*making, return_exceptions=True)
-    wrong = [one for one in done if isinstance(one, BaseException)]
+    network, *others = await asyncio.gather(*making, return_exceptions=True)
+    wrong = [one for one in (network, *others) if isinstance(one, BaseException)]
     if wrong:  # the one that says most
         raise min(wrong, key=lambda one: (not isinstance(one, NotOurs), not isinstance(one, ApiError)))
+    assert not isinstance(network, BaseException)  # noqa: S101  # for mypy: it is none of those that went wrong
+    return network

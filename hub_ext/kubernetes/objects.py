@@ -303,16 +303,18 @@ def limit_range(namespace: str, room: Room) -> Manifest:
     return {"apiVersion": "v1", "kind": "LimitRange", "metadata": metadata, "spec": {"limits": limits}}
 
 
-def owned(manifest: Manifest, job: Manifest) -> Manifest:
-    """Return an object that goes when a Job goes, whoever deletes that.
+def owned(manifest: Manifest, owner: Manifest) -> Manifest:
+    """Return an object that goes when another one goes, whoever deletes that.
 
     Args:
         manifest: The object, of the same namespace.
-        job: The Job, as the API server has it.
+        owner: The other one, as the API server has it.
     """
-    about = job["metadata"]
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": about["name"], "uid": about["uid"]}
-    return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [owner]}}
+    about = owner["metadata"]
+    reference = {
+        "apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": about["name"], "uid": about["uid"],
+    }  # fmt: skip
+    return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [reference]}}
 
 
 def job(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -15,7 +14,7 @@ import structlog
 
 from hub_ext.errors import HubExtError
 from hub_ext.kubernetes import words
-from hub_ext.kubernetes.apply import Ending, NotOurs, check_ours, ensure
+from hub_ext.kubernetes.apply import Ending, NotOurs, check_ours, ensure, make_new, own
 from hub_ext.kubernetes.client import AlreadyThere, ApiError, Cluster, NoAnswer
 from hub_ext.kubernetes.objects import PREFIX, Manifest, owned
 from hub_ext.kubernetes.render import Rendering
@@ -248,7 +247,7 @@ class Keeper:
                 self._watches[0].objects.setdefault(key_of(job), job)  # so that a list without it says that it is gone
                 self._jobs.setdefault(launch_id, job)
                 making.done = True
-                await self._own(cluster, job, rendering.network)
+                await own(cluster, rendering.network, job)
 
     async def _make_once(self, cluster: Cluster, rendering: Rendering, secret: Manifest) -> Manifest:
         """Make everything; what an earlier try of this has made is found.
@@ -267,18 +266,8 @@ class Keeper:
                 raise ApiError(404, "NotFound", "the Job was deleted meanwhile") from error
             check_ours(there, rendering.job)
             job = there
-        with contextlib.suppress(AlreadyThere):
-            await cluster.create(owned(secret, job))
-        return {**job, "kind": "Job"}
-
-    async def _own(self, cluster: Cluster, job: Manifest, network: Manifest) -> None:
-        """Let the Job own what is for it alone: whoever deletes it, that goes, too."""
-        where, name = network["metadata"]["namespace"], network["metadata"]["name"]
-        patch = {"metadata": {"ownerReferences": owned(network, job)["metadata"]["ownerReferences"]}}
-        try:
-            await cluster.merge("NetworkPolicy", name, where, patch)
-        except (ApiError, NoAnswer) as error:
-            log.warning("a policy has no owner; it goes with its launch", policy=name, error=str(error)[:300])
+        await make_new(cluster, owned(secret, job))
+        return job
 
     # Taking away.
 

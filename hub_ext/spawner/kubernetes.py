@@ -16,7 +16,7 @@ from hub_ext.catalog.models import Profile, Spec
 from hub_ext.catalog.quantities import parse_size
 from hub_ext.errors import HubExtError
 from hub_ext.kubernetes import objects, words
-from hub_ext.kubernetes.apply import ensure
+from hub_ext.kubernetes.apply import ensure, make_new, own
 from hub_ext.kubernetes.client import ApiError
 from hub_ext.kubernetes.objects import Manifest
 from hub_ext.kubernetes.render import Rendering, namespace_name, server_name
@@ -71,6 +71,7 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
     _limit = ""
     _routing: asyncio.Task[None] | None = None
     _noticing: asyncio.Task[None] | None = None
+    _owning: asyncio.Task[None] | None = None  # the loop itself keeps no task alive
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -148,8 +149,7 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
         telling = asyncio.create_task(self.tell_launch(profile))
         try:
             self._made_something = True
-            await ensure(pods.cluster, made, [self._secret(made)])
-            pod = await make_pod(pods, made.pod)
+            pod = await self._make(pods, made)
             path = url_path_join(self.server.base_url, "api")
             address = await boot.until_it_answers(pod, path, self._begin_route, (self.api_token,))
             if self._routing is not None:
@@ -159,6 +159,18 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
         self._ready = True
         pods.follow(self.key, self._pod_changed)
         return address
+
+    async def _make(self, pods: Pods, made: Rendering) -> Manifest:
+        """Make everything, the pod last, and return that.
+
+        The pod owns the policy, which owns the secret: nothing of a start outlives its pod, though no Hub may be there
+        to delete it. The pod itself cannot own the secret, since that is needed before the pod has an identity.
+        """
+        network = await ensure(pods.cluster, made)
+        secret = objects.owned(self._secret(made), network)
+        pod, _ = await asyncio.gather(make_pod(pods, made.pod), make_new(pods.cluster, secret))
+        self._owning = asyncio.create_task(own(pods.cluster, made.network, pod))
+        return pod
 
     def _secret(self, made: Rendering) -> Manifest:
         """Return the secret with the server's environment, its token among it: so no manifest of a pod has one."""

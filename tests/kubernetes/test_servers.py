@@ -101,6 +101,19 @@ def test_the_namespace_is_hers_closed_and_bounded(eva: Person) -> None:
     assert quota["services"] == "0"
 
 
+def test_what_a_start_has_goes_with_its_pod_though_no_hub_is_there(platform: ClusterPlatform) -> None:
+    ned = platform.person("ned")
+    ned.start("scratch")
+    hub = platform.hub()
+    hub.suspend()
+    try:
+        ned.kubectl("delete", "pod", "server", "-n", ned.namespace, "--wait=true")
+        ned.is_clean()
+    finally:
+        hub.resume()
+    wait_for(lambda: "" not in ned.servers(), PROMPT)
+
+
 def test_a_server_reaches_hub_and_service_as_its_person(eva: Person) -> None:
     ask = (
         "import os, urllib.request as u; e = os.environ; "

@@ -79,8 +79,10 @@ class ApiServer:
         if request.method == "POST" and path in self.objects:
             return status(409, "AlreadyExists")
         if request.content_type == "application/merge-patch+json":
-            assert there is not None
-            there["metadata"]["labels"] |= body["metadata"]["labels"]
+            if there is None:
+                return status(404, "NotFound")
+            for field, value in body["metadata"].items():
+                there["metadata"][field] = there["metadata"].get(field, {}) | value if isinstance(value, dict) else value
             return web.json_response(there)
         self._version += 1
         body["metadata"] |= {"resourceVersion": str(self._version), "uid": f"uid-{self._version}"}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from aiohttp import web
 
-from hub_ext.kubernetes.apply import Ending, NotOurs, ensure
+from hub_ext.kubernetes.apply import Ending, NotOurs, ensure, make_new, own
 from hub_ext.kubernetes.client import ApiError, Cluster
 from hub_ext.kubernetes.render import Rendering, render
 from tests.manifests.api_server import ApiServer, status
@@ -104,3 +105,32 @@ async def test_what_the_api_server_refuses_is_told(cluster: Cluster, api: ApiSer
     api.answers = [refuse] * 20
     with pytest.raises(ApiError, match="denied by policy"):
         await ensure(cluster, rendering())
+
+
+async def test_what_only_a_start_has_is_made_once_and_owned_by_what_it_goes_with(
+    cluster: Cluster, api: ApiServer
+) -> None:
+    network = await ensure(cluster, rendering())
+    assert network["kind"] == "NetworkPolicy"
+    assert network["metadata"]["name"] == "start"
+    secret = {"kind": "Secret", "metadata": {"name": "start", "namespace": "hub-ext-ana"}}
+    for _ in range(2):
+        await make_new(cluster, secret)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "server", "uid": "u-1"}}
+    await own(cluster, rendering().network, pod)
+    path = "/apis/networking.k8s.io/v1/namespaces/hub-ext-ana/networkpolicies/start"
+    assert api.objects[path]["metadata"]["ownerReferences"] == [
+        {"apiVersion": "v1", "kind": "Pod", "name": "server", "uid": "u-1"}
+    ]
+    assert api.objects[path]["metadata"]["labels"] == network["metadata"]["labels"]
+
+
+async def test_what_cannot_be_owned_now_is_nobodys_trouble(cluster: Cluster, api: ApiServer) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "server", "uid": "u-1"}}
+
+    async def refuse(_request: web.Request) -> web.StreamResponse:
+        return status(403, "Forbidden", "denied by policy")
+
+    api.answers = [refuse]
+    await own(cluster, rendering().network, pod)  # refused
+    await own(cluster, rendering().network, pod)  # there is none

@@ -173,7 +173,7 @@ def test_a_job_that_may_be_repeated_is_when_its_pod_is_lost_and_not_when_it_fail
 
 
 def test_what_a_job_owns_names_it_by_its_identity() -> None:
-    job = {"metadata": {"name": "l-1", "uid": "u-1"}}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "l-1", "uid": "u-1"}}
     made = objects.owned({"kind": "Secret", "metadata": {"name": "l-1"}}, job)
     assert made["metadata"]["ownerReferences"] == [
         {"apiVersion": "batch/v1", "kind": "Job", "name": "l-1", "uid": "u-1"}
