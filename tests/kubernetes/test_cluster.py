@@ -91,6 +91,9 @@ def test_the_notebook_image_has_what_runs_and_nothing_more(cluster: UsedCluster,
         cd /opt/notebook/share/sbom
         python -c 'import json; print(len(json.load(open("notebook.cdx.json"))["components"]) > 200)'
         for one in pip pip3 gcc cc uv apt-get; do command -v $one; done
+        python -c 'import matplotlib.font_manager as f, json, pathlib
+for one in pathlib.Path("/opt/hub-ext/fonts").iterdir():
+    print(one.suffix, json.loads(one.read_text())["_version"] == f.FontManager.__version__)'
         touch /opt/x 2>/dev/null || echo read-only
         touch "$HOME/x" && echo home
     """
@@ -100,7 +103,8 @@ def test_the_notebook_image_has_what_runs_and_nothing_more(cluster: UsedCluster,
     assert phase == "Succeeded", said
     assert lines[:3] == ["1000", "100", "/home/analyst"]
     assert lines[3].startswith("usage: hub-ext-executor")
-    assert lines[4:9] == ["libraries", "True", "/usr/bin/apt-get", "read-only", "home"]
+    assert lines[4:9] == ["libraries", "True", "/usr/bin/apt-get", ".json True", "read-only"]
+    assert lines[9] == "home"
 
 
 def test_pods_that_are_not_restricted_are_refused(cluster: UsedCluster, namespace: str) -> None:
