@@ -4,7 +4,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import catalog_pages, decide, gallery, kubernetes_run, kubernetes_start, memory, run, server_start
+from benchmarks import (
+    catalog_pages,
+    decide,
+    gallery,
+    kubernetes_run,
+    kubernetes_scale,
+    kubernetes_start,
+    memory,
+    run,
+    server_start,
+)
 
 ALL = {
     "server_start": server_start.main,
@@ -14,7 +24,11 @@ ALL = {
     "gallery": gallery.main,
     "memory": memory.main,
 }
-ON_A_CLUSTER = {"kubernetes_start": kubernetes_start.main, "kubernetes_run": kubernetes_run.main}  # only when named
+ON_A_CLUSTER = {  # only when named
+    "kubernetes_start": kubernetes_start.main,
+    "kubernetes_run": kubernetes_run.main,
+    "kubernetes_scale": kubernetes_scale.main,
+}
 
 
 def main() -> int:

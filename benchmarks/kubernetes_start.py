@@ -38,6 +38,8 @@ c.KubeSpawner.mem_limit, c.KubeSpawner.mem_guarantee = "512M", "64M"
 c.KubeSpawner.default_url = "/lab"
 c.KubeSpawner.delete_grace_period = 10
 c.KubeSpawner.uid, c.KubeSpawner.gid, c.KubeSpawner.fs_gid = 1000, 100, 100
+"""
+_HOMES = """
 c.KubeSpawner.storage_pvc_ensure = True
 c.KubeSpawner.storage_class = {storage_class!r}
 c.KubeSpawner.storage_capacity = "1Gi"
@@ -136,11 +138,20 @@ def start_once(client: httpx.Client, pods: FirstAnswers, user: str, body: dict[s
 
 
 @contextlib.contextmanager
-def stock(folder: Path, cluster: UsedCluster) -> Iterator[Platform]:
-    """Run a stock JupyterHub with KubeSpawner, in a namespace of its own."""
+def stock(
+    folder: Path, cluster: UsedCluster, kubeconfig: Path | None = None, *, home: bool = True
+) -> Iterator[Platform]:
+    """Run a stock JupyterHub with KubeSpawner, in a namespace of its own.
+
+    Args:
+        folder: Its files.
+        cluster: The cluster.
+        kubeconfig: Whose account it uses; by default the administrator's.
+        home: Whether each server has a volume.
+    """
     folder.mkdir(parents=True)
     port, token, namespace = free_port(), "0123456789abcdef0123456789abcdef", f"stock-{os.getpid()}"
-    text = (STOCK + _PODS).format(
+    text = (STOCK + _PODS + (_HOMES if home else "")).format(
         folder=folder,
         port=port,
         host=cluster.host,
@@ -154,7 +165,7 @@ def stock(folder: Path, cluster: UsedCluster) -> Iterator[Platform]:
     )
     (folder / "config.py").write_text(text)
     cluster.kubectl("create", "namespace", namespace)
-    environ = environment() | {"KUBECONFIG": str(cluster.kubeconfig)}
+    environ = environment() | {"KUBECONFIG": str(kubeconfig or cluster.kubeconfig)}
     try:
         with running([str(BIN / "jupyterhub"), "-f", str(folder / "config.py")], folder, environ) as process:
             wait(f"http://127.0.0.1:{port}/hub/api/", process)

@@ -1,0 +1,276 @@
+"""Many servers in a cluster: so many started at once, and twice as many that run; beside stock KubeSpawner.
+
+The pods are simulated (kwok): each is ready at once, at the address of one small responder on this machine, so that what
+is measured is the Hub. Both Hubs ask the API server through a proxy that counts. It needs a cluster of one's own whose
+nodes may be closed for a while (`make cluster`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import yaml
+
+from benchmarks.harness import pss, show
+from benchmarks.kubernetes_start import stock
+from tests.cluster.builds import KWOK
+from tests.kubernetes.api_proxy import ApiProxy
+from tests.kubernetes.conftest import UsedCluster, used_cluster
+from tests.kubernetes.platforms import ClusterPlatform, Person, profile
+
+PORT = 8888  # that both expect a server on
+NODES = 5
+IDLE = 20.0  # seconds
+Ask = Callable[[int], None]
+
+_ANSWER = json.dumps({"version": "0"}).encode()
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nX-JupyterHub-Version: 6.1.1\r\n"
+_READY = """\
+apiVersion: kwok.x-k8s.io/v1alpha1
+kind: Stage
+metadata: {name: pod-ready}
+spec:
+  resourceRef: {apiGroup: v1, kind: Pod}
+  selector:
+    matchExpressions:
+    - {key: .metadata.deletionTimestamp, operator: DoesNotExist}
+    - {key: .status.podIP, operator: DoesNotExist}
+  next:
+    statusTemplate: |
+      {{ $now := Now }}
+      conditions:
+      - {lastTransitionTime: {{ $now | Quote }}, status: "True", type: Initialized}
+      - {lastTransitionTime: {{ $now | Quote }}, status: "True", type: ContainersReady}
+      - {lastTransitionTime: {{ $now | Quote }}, status: "True", type: Ready}
+      containerStatuses:
+      {{ range .spec.containers }}
+      - {image: {{ .image | Quote }}, name: {{ .name | Quote }}, ready: true, restartCount: 0, state: {running: {startedAt: {{ $now | Quote }}}}}
+      {{ end }}
+      hostIP: HOST
+      podIP: HOST
+      phase: Running
+      startTime: {{ $now | Quote }}
+---
+apiVersion: kwok.x-k8s.io/v1alpha1
+kind: Stage
+metadata: {name: pod-delete}
+spec:
+  resourceRef: {apiGroup: v1, kind: Pod}
+  selector:
+    matchExpressions:
+    - {key: .metadata.deletionTimestamp, operator: Exists}
+  next:
+    finalizers: {empty: true}
+    delete: true
+"""
+
+
+class Responder:
+    """Answers for every simulated server.
+
+    Args:
+        host: Address of this machine.
+    """
+
+    def __init__(self, host: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        asyncio.run_coroutine_threadsafe(self._begin(host), self._loop).result(10)
+
+    async def _begin(self, host: str) -> None:
+        self._server = await asyncio.start_server(self._answer, host, PORT, backlog=1000)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(_HEAD + b"Content-Length: %d\r\n\r\n" % len(_ANSWER) + _ANSWER)
+            await writer.drain()
+        writer.close()
+
+
+@contextlib.contextmanager
+def simulated(folder: Path, cluster: UsedCluster) -> Iterator[None]:
+    """Have simulated nodes alone take pods."""
+    program = KWOK.make(print) / "kwok"
+    stages = folder / "stages.yaml"
+    stages.write_text(_READY.replace("HOST", cluster.host))
+    selector = "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake"
+    command = [str(program), f"--kubeconfig={cluster.kubeconfig}", f"--config={stages}", selector]
+    real = [one["metadata"]["name"] for one in cluster.kubectl.items("nodes")]
+    names = [f"simulated-{number}" for number in range(NODES)]
+    with (folder / "kwok.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        marks = {"annotations": {"kwok.x-k8s.io/node": "fake"}, "labels": {"type": "kwok"}}
+        nodes = [{"apiVersion": "v1", "kind": "Node", "metadata": {"name": one, **marks}} for one in names]
+        cluster.kubectl.apply(*nodes)
+        for one in real:
+            cluster.kubectl("cordon", one)
+        cluster.kubectl("wait", "node", *names, "--for=condition=Ready", "--timeout=60s")
+        yield
+    finally:
+        for one in real:
+            cluster.kubectl("uncordon", one)
+        cluster.kubectl("delete", "pods", "-A", "--field-selector=spec.nodeName!=" + real[0], "--force", "--wait=false")
+        cluster.kubectl("delete", "node", *names, "--ignore-not-found")
+        process.terminate()
+        process.wait(30)
+
+
+def kinds(asked: list[str]) -> Counter[str]:
+    """Return how often each kind of request was made: `POST pods`."""
+    found: Counter[str] = Counter()
+    for one in asked:
+        method, _, path = one.partition(" ")
+        parts = re.sub(r"^/apis?/([a-z0-9.]+/)?v[0-9]+/", "", path.partition("?")[0]).split("/")
+        kind = parts[2] if parts[0] == "namespaces" and len(parts) > 2 else parts[0]
+        found[f"{'WATCH' if 'watch=' in path else method} {kind}"] += 1
+    return found
+
+
+def at_once(ask: Ask, numbers: range) -> float:
+    """Start servers at once; return the seconds until all are ready."""
+    began = time.monotonic()
+    with ThreadPoolExecutor(len(numbers)) as pool:
+        list(pool.map(ask, numbers))
+    return time.monotonic() - began
+
+
+def until_ready(client: httpx.Client, user: str, body: dict[str, Any]) -> None:
+    """Start a server, and wait until it is ready."""
+    answer = client.post(f"/hub/api/users/{user}/server", json=body, timeout=120)
+    answer.raise_for_status()
+    deadline = time.monotonic() + 300
+    while answer.status_code == 202:
+        if client.get(f"/hub/api/users/{user}").json()["servers"].get("", {}).get("ready"):
+            return
+        if time.monotonic() > deadline:
+            message = f"the server of {user} is not ready"
+            raise RuntimeError(message)
+        time.sleep(0.2)
+
+
+def measure(hub: psutil.Process, api: ApiProxy, ask: Ask, many: int) -> dict[str, Any]:
+    """Start one, then so many at once, then as many again; look at the Hub afterwards."""
+
+    def used() -> float:
+        times = hub.cpu_times()
+        return float(times.user + times.system)
+
+    ask(0)
+    api.asked.clear()
+    before = used()
+    seconds = at_once(ask, range(1, many + 1))
+    spent = used() - before
+    asked = kinds(api.asked)
+    at_once(ask, range(many + 1, 2 * many))
+    before, began = used(), time.monotonic()
+    time.sleep(IDLE)
+    idle = (used() - before) / (time.monotonic() - began)
+    return {
+        "seconds": round(seconds, 2),
+        "starts a second": round(many / seconds, 2),
+        "processor seconds of the Hub a start": round(spent / many, 4),
+        f"processor of the Hub while {2 * many} run (share of a core)": round(idle, 4),
+        f"memory of the Hub while {2 * many} run (MB)": round(pss(hub) / 2**20, 1),
+        "API requests a start": round(sum(asked.values()) / many, 2),
+        "which": {key: round(count / many, 2) for key, count in asked.most_common()},
+    }
+
+
+def ours(folder: Path, cluster: UsedCluster, many: int) -> dict[str, Any]:
+    """Measure our Hub."""
+    folder.mkdir()
+    platform = ClusterPlatform(folder, cluster)
+    people: dict[int, Person] = {}
+    try:
+        platform.start()
+        platform.approve(profile("scratch", home=False))
+        people = {number: platform.person(f"p{number}") for number in range(2 * many)}
+
+        def ask(number: int) -> None:
+            until_ready(people[number].client, people[number].name, {"profile": "scratch", "options": {}})
+
+        return measure(platform.hub(), platform.api_server, ask, many)
+    finally:
+        platform.close()
+
+
+def theirs(folder: Path, cluster: UsedCluster, many: int) -> dict[str, Any]:
+    """Measure a stock JupyterHub with KubeSpawner."""
+    folder.mkdir()
+    api = ApiProxy(cluster.kubeconfig)
+    name = f"stock-bench-{time.time_ns() % 10**6}"
+    binding = {"kind": "ClusterRoleBinding", "apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": name}}
+    binding |= {
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": "bench", "namespace": name}],
+    }
+    about = {"name": "bench", "namespace": name}
+    cluster.kubectl.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": about},
+        binding,
+    )
+    try:
+        token = cluster.kubectl("create", "token", "bench", "-n", name, "--duration=8h").strip()
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_text(
+            yaml.safe_dump(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "clusters": [{"name": "it", "cluster": {"server": api.url}}],
+                    "users": [{"name": "me", "user": {"token": token}}],
+                    "contexts": [{"name": "it", "context": {"cluster": "it", "user": "me"}}],
+                    "current-context": "it",
+                }
+            )
+        )
+        with stock(folder / "hub", cluster, kubeconfig, home=False) as peer, peer.client(peer.admin_token) as client:
+            for number in range(2 * many):
+                client.post(f"/hub/api/users/p{number}").raise_for_status()
+            clients = [peer.client(peer.admin_token) for _ in range(2 * many)]
+
+            def ask(number: int) -> None:
+                until_ready(clients[number], f"p{number}", {})
+
+            found = measure(psutil.Process(peer.process.pid), api, ask, many)
+            for one in clients:
+                one.close()
+            return found
+    finally:
+        cluster.kubectl("delete", "clusterrolebinding", name, "--ignore-not-found")
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
+        api.close()
+
+
+def main(folder: Path, many: int = 50) -> None:
+    """Print the figures."""
+    cluster = used_cluster()
+    if cluster.local is None:
+        message = "this closes nodes for a while: it needs a cluster of one's own (make cluster)"
+        raise RuntimeError(message)
+    Responder(cluster.host)
+    with simulated(folder, cluster):
+        found = {"stock": theirs(folder / "stock", cluster, many), "ours": ours(folder / "ours", cluster, many)}
+    told: dict[str, object] = {f"{who}: {key}": value for who, figures in found.items() for key, value in figures.items()}
+    mine, peer = found["ours"], found["stock"]
+    for key, value in mine.items():
+        if isinstance(value, float) and peer[key]:
+            told[f"ours / stock: {key}"] = round(value / peer[key], 3)
+    bar = "ours / stock: starts a second >= 1, processor and memory <= 1.2"
+    show(f"{many} servers started at once, {2 * many} that run", told, bar)
