@@ -19,6 +19,8 @@ from hub_ext.kubernetes import rbac
 from hub_ext.kubernetes.render import namespace_name
 from tests.functional.conftest import Platform
 from tests.kubernetes.api_proxy import ApiProxy
+from tests.kubernetes.door import Door
+from tests.kubernetes.silent import silent
 
 if TYPE_CHECKING:
     from tests.kubernetes.conftest import UsedCluster
@@ -83,7 +85,7 @@ def wait_for(what: Callable[[], Any], seconds: float = PATIENCE, told: str = "it
 
 
 class ClusterPlatform(Platform):
-    """A platform beside the cluster, with a proxy in front of the API server.
+    """A platform beside the cluster, with a proxy in front of the API server, and one before its door for executors.
 
     Args:
         folder: Of its own.
@@ -107,9 +109,10 @@ class ClusterPlatform(Platform):
         self.id = uuid4().hex[:6]
         self.system = f"hub-ext-system-{self.id}"
         self.catalog = folder / "profiles"
-        hub, service = (free_port_of(cluster.host) for _ in range(2))
+        hub, service, executors = (free_port_of(cluster.host) for _ in range(3))
         self.hub_url, self.service_url = (f"http://{cluster.host}:{port}" for port in (hub, service))
-        outside = [{"cidr": f"{cluster.host}/32", "ports": [hub, service]}]
+        self.door = Door(cluster.host, executors)
+        outside = [{"cidr": f"{cluster.host}/32", "ports": [hub, service], "executors": self.door.port}]
         registry, image = cluster.image.partition("/")[0], cluster.image.partition("@")[0]
         nothing = "sha256:" + "0" * 64
         images = {
@@ -117,6 +120,8 @@ class ClusterPlatform(Platform):
             "notebooks/changed": f"{image}@{nothing}",
             "notebooks/unreachable": f"{registry.partition(':')[0]}:1/notebooks/standard@{nothing}",
         }
+        if cluster.local is not None:
+            images["notebooks/silent"] = silent(cluster)
         changes = {"system_namespace": self.system, "outside": outside, **(spec or {})}
         cluster.catalog(self.catalog, images, **changes)
         self.api_server = ApiProxy(cluster.kubeconfig)
@@ -131,6 +136,7 @@ class ClusterPlatform(Platform):
             "HUB_EXT_SERVICE_KUBECONFIG": str(self._account(folder, rbac.SERVICE)),
             "HUB_EXT_PODS_HUB_URL": self.hub_url,
             "HUB_EXT_PODS_SERVICE_URL": self.service_url,
+            "HUB_EXT_PODS_EXECUTORS_URL": f"http://executors.{self.system}.svc:{executors}",
             "HUB_EXT_ROLES": json.dumps(roles),
             **settings,
         }
@@ -149,7 +155,7 @@ class ClusterPlatform(Platform):
 
     def _grant(self) -> None:
         system = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.system}}
-        self.cluster.kubectl.apply(system, *self._manifests())
+        self.cluster.kubectl.apply(system, *self._manifests(), *self.door.manifests(self.system))
 
     def _account(self, folder: Path, name: str) -> Path:
         token = self.cluster.kubectl("create", "token", name, "-n", self.system, "--duration=8h").strip()
@@ -170,6 +176,7 @@ class ClusterPlatform(Platform):
         """Stop, and take everything of it out of the cluster."""
         super().close()
         self.api_server.close()
+        self.door.close()
         kubectl = self.cluster.kubectl
         mine = f"hub-ext/platform={self.system}"
         kubectl("delete", "namespace", "-l", mine, "--ignore-not-found", "--wait=true", seconds=240)
@@ -194,18 +201,22 @@ class ClusterPlatform(Platform):
 
     @contextlib.contextmanager
     def enclave(self, **changes: Any) -> Iterator[None]:
-        """Have another enclave for a while; the Hub decides by it when this is entered."""
+        """Have another enclave for a while; Hub and service decide by it when this is entered."""
         path = self.catalog / "_enclaves" / "cluster.yaml"
         before, known = path.read_text(), self._snapshot()
         content = yaml.safe_load(before)
         content["spec"] |= changes
         path.write_text(yaml.safe_dump(content))
-        wait_for(lambda: self._snapshot() != known)
+        wait_for(lambda: known not in (self._snapshot(), self._snapshot_of_service()))
         try:
             yield
         finally:
             path.write_text(before)
-            wait_for(lambda: self._snapshot() == known)
+            wait_for(lambda: {self._snapshot(), self._snapshot_of_service()} == {known})
+
+    def _snapshot_of_service(self) -> str:
+        """Return what the service decides by now."""
+        return str(self.api("clara").get(f"{API}/catalog").json()["snapshot"])
 
     def _snapshot(self) -> str:
         """Return what the Hub decides by now: that of a start which is denied."""

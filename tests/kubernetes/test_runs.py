@@ -20,6 +20,7 @@ from tests.functional.conftest import Platform
 
 if TYPE_CHECKING:
     from tests.kubernetes.conftest import UsedCluster
+    from tests.kubernetes.platforms import ClusterPlatform
 
 API = "/services/workflows/api/v1"
 PATIENCE = 90.0
@@ -115,7 +116,7 @@ def platform(cluster: UsedCluster, tmp_path_factory: pytest.TempPathFactory) -> 
 class Analyst:
     """Somebody who publishes and runs."""
 
-    def __init__(self, platform: RunsPlatform, name: str) -> None:
+    def __init__(self, platform: RunsPlatform | ClusterPlatform, name: str) -> None:
         self.platform = platform
         self.name = f"{name}-{platform.id}"
         self.namespace = namespace_name(self.name)
@@ -176,12 +177,11 @@ class Analyst:
     def is_clean(self, seconds: float = 15) -> None:
         wait_for(lambda: not self.left(), seconds, self.left)
 
-    def pod(self) -> str:
-        def one() -> str:
-            found = self.kubectl.items("pods", "-n", self.namespace)
-            return str(found[0]["metadata"]["name"]) if found else ""
+    def pods(self) -> list[str]:
+        return [str(one["metadata"]["name"]) for one in self.kubectl.items("pods", "-n", self.namespace)]
 
-        return str(wait_for(one))
+    def pod(self) -> str:
+        return str(wait_for(self.pods)[0])
 
 
 FOREVER = ("print('on', flush=True)", "import time\ntime.sleep(600)")

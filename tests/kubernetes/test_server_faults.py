@@ -10,6 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from hub_ext.kubernetes.client import Cluster
+from hub_ext.spawner.base import StartFailed
+from hub_ext.spawner.booting import Boot
+from hub_ext.spawner.pods import Pods
+from hub_ext.spawner.progress import Progress
 from tests.kubernetes.platforms import API, PROMPT, ClusterPlatform, Person, profile, wait_for
 
 pytestmark = pytest.mark.functional
@@ -26,6 +31,19 @@ def brief(platform: ClusterPlatform) -> Person:
     return person
 
 
+@pytest.fixture(scope="module")
+def mute(platform: ClusterPlatform) -> Iterator[Person]:
+    """Somebody whose server never answers, and may run for one minute: it is looked at last, too."""
+    if platform.cluster.local is None:
+        pytest.skip("its image would have to be pushed to somebody else's registry")
+    platform.approve(profile("silent", home=False, image="notebooks/silent", maximum=1))
+    person = platform.person("mute")
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(person.ask, "silent")
+        yield person
+        asking.result()
+
+
 def fails(person: Person, name: str, words: str) -> str:
     """Ask for a server that cannot come up; return why the record says it did not."""
     answer = person.ask(name)
@@ -36,6 +54,41 @@ def fails(person: Person, name: str, words: str) -> str:
     assert words in why
     person.is_clean()
     return why
+
+
+# --- what never answers ----------------------------------------------------------------------------------------------
+
+
+async def test_a_pod_that_never_answers_is_given_up_when_the_time_is_over(
+    platform: ClusterPlatform, mute: Person
+) -> None:
+    wait_for(lambda: mute.has("pods"))
+    made = mute.pod()
+    cluster = await Cluster.connect(str(platform.cluster.kubeconfig))
+    pods = Pods(cluster, platform.system)
+    pods.watch.start()
+    try:
+        assert await pods.listed()
+        boot, begun = Boot(pods, Progress(), made, 2.0), []
+        with pytest.raises(StartFailed, match="It did not start within 2 seconds"):
+            await boot.until_it_answers(made, f"/user/{mute.name}/api", begun.append, ())
+        assert begun
+    finally:
+        await pods.watch.stop()
+        await cluster.close()
+
+
+@pytest.mark.usefixtures("mute")
+def test_a_server_that_never_answers_can_be_stopped(platform: ClusterPlatform) -> None:
+    person = platform.person("impatient")
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(person.ask, "silent")
+        wait_for(lambda: person.has("pods") and person.pod()["status"]["phase"] == "Running")
+        assert not person.ready()
+        person.stop()
+        asking.result()
+    person.is_clean()
+    assert [outcome for outcome, _ in person.outcomes()] == ["cancelled"]
 
 
 # --- what cannot come up ---------------------------------------------------------------------------------------------
@@ -311,3 +364,11 @@ def test_the_cluster_ends_a_server_at_its_time_limit(brief: Person) -> None:
     wait_for(lambda: "" not in brief.servers(), told="it is not ended")
     assert brief.outcomes() == [("stopped", "It reached its time limit of 1 minute.")]
     brief.is_clean()
+
+
+def test_a_server_that_never_answers_is_ended_at_its_time_limit_and_that_is_told(mute: Person) -> None:
+    wait_for(lambda: "" not in mute.servers(), told="it is not ended")
+    ((outcome, why),) = mute.outcomes()
+    assert outcome == "failed"
+    assert "It reached its time limit" in why
+    mute.is_clean()
