@@ -1,8 +1,8 @@
 """Many servers in a cluster: so many started at once, and twice as many that run; beside stock KubeSpawner.
 
-The pods are simulated (kwok): each is ready at once, at the address of one small responder on this machine, so that what
-is measured is the Hub. Both Hubs ask the API server through a proxy that counts. It needs a cluster of one's own whose
-nodes may be closed for a while (`make cluster`).
+The pods are simulated (kwok): each is ready at once, at the address of one small responder on this machine, so that
+what is measured is the Hub. Both Hubs ask the API server through a proxy that counts. It needs a cluster of one's own
+whose nodes may be closed for a while (`make cluster`).
 """
 
 from __future__ import annotations
@@ -57,7 +57,11 @@ spec:
       - {lastTransitionTime: {{ $now | Quote }}, status: "True", type: Ready}
       containerStatuses:
       {{ range .spec.containers }}
-      - {image: {{ .image | Quote }}, name: {{ .name | Quote }}, ready: true, restartCount: 0, state: {running: {startedAt: {{ $now | Quote }}}}}
+      - image: {{ .image | Quote }}
+        name: {{ .name | Quote }}
+        ready: true
+        restartCount: 0
+        state: {running: {startedAt: {{ $now | Quote }}}}
       {{ end }}
       hostIP: HOST
       podIP: HOST
@@ -267,7 +271,9 @@ def main(folder: Path, many: int = 50) -> None:
     Responder(cluster.host)
     with simulated(folder, cluster):
         found = {"stock": theirs(folder / "stock", cluster, many), "ours": ours(folder / "ours", cluster, many)}
-    told: dict[str, object] = {f"{who}: {key}": value for who, figures in found.items() for key, value in figures.items()}
+    told: dict[str, object] = {
+        f"{who}: {key}": value for who, figures in found.items() for key, value in figures.items()
+    }
     mine, peer = found["ours"], found["stock"]
     for key, value in mine.items():
         if isinstance(value, float) and peer[key]:

@@ -1,4 +1,4 @@
-"""The way from pods to the service's door for executors: a Service of the cluster, and a proxy that cuts connections."""
+"""The way from pods to the door for executors: a Service of the cluster, and a proxy that cuts connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An image like the notebook image whose server never answers: one more layer on it, pushed to the cluster's registry."""
+"""An image like the notebook image whose server never answers: one more layer, pushed to the cluster's registry."""
 
 from __future__ import annotations
 

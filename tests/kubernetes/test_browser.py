@@ -1,4 +1,4 @@
-"""The whole path on a cluster in a real browser: a server from a profile, a notebook of it as a workflow, runs as Jobs."""
+"""The whole path on a cluster in a real browser: a server from a profile, its notebook published, runs as Jobs."""
 
 from __future__ import annotations
 

@@ -82,7 +82,9 @@ class ApiServer:
             if there is None:
                 return status(404, "NotFound")
             for field, value in body["metadata"].items():
-                there["metadata"][field] = there["metadata"].get(field, {}) | value if isinstance(value, dict) else value
+                there["metadata"][field] = (
+                    there["metadata"].get(field, {}) | value if isinstance(value, dict) else value
+                )
             return web.json_response(there)
         self._version += 1
         body["metadata"] |= {"resourceVersion": str(self._version), "uid": f"uid-{self._version}"}

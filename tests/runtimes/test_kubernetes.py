@@ -107,7 +107,10 @@ def test_what_is_not_there_has_ended_only_once_the_watch_has_caught_up(runtime: 
     [
         (Sight("ended", code=None), "its executor was ended from outside"),
         (Sight("ended", code=0, last="done"), "its executor ended with exit code 0"),
-        (Sight("ended", code=1, last="no way to the service"), "its executor ended with exit code 1 (no way to the service)"),
+        (
+            Sight("ended", code=1, last="no way to the service"),
+            "its executor ended with exit code 1 (no way to the service)",
+        ),
         (Sight("ended", code=2), "its executor ended with exit code 2"),
     ],
 )
@@ -123,7 +126,11 @@ def test_an_executor_that_could_not_tell_is_told_by_its_exit_code(
         (Making(), True, Alive(begun=False, waiting="it is being prepared", spare=900.0)),
         (Making(), False, Alive(begun=False, waiting=kubernetes._AWAY, spare=900.0)),
         (Making(waiting="your part of it is being removed"), True, "your part of it is being removed"),
-        (Making(refused="the cluster refuses it"), True, Ended(False, None, reason="the cluster refuses it", final=True)),
+        (
+            Making(refused="the cluster refuses it"),
+            True,
+            Ended(False, None, reason="the cluster refuses it", final=True),
+        ),
         (Making(done=True), False, Alive(begun=False, waiting=kubernetes._AWAY, spare=900.0)),
         (None, False, Alive(begun=False, waiting=kubernetes._AWAY, spare=900.0)),
     ],
