@@ -218,7 +218,11 @@ def theirs(folder: Path, cluster: UsedCluster, many: int) -> dict[str, Any]:
     folder.mkdir()
     api = ApiProxy(cluster.kubeconfig)
     name = f"stock-bench-{time.time_ns() % 10**6}"
-    binding = {"kind": "ClusterRoleBinding", "apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": name}}
+    binding: dict[str, Any] = {
+        "kind": "ClusterRoleBinding",
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "metadata": {"name": name},
+    }
     binding |= {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
         "subjects": [{"kind": "ServiceAccount", "name": "bench", "namespace": name}],
