@@ -22,6 +22,7 @@ from rich.text import Text
 
 from hub_ext import __version__, errors
 from hub_ext import cli_versions as _versions  # noqa: F401  # its commands join the group `profiles`
+from hub_ext.cli_backup import backup, restore
 from hub_ext.cli_images import images
 from hub_ext.cli_policy import policy
 from hub_ext.cli_profiles import profiles
@@ -328,6 +329,8 @@ def _tell_end(ended: dict[str, Any]) -> None:
 cli.add_command(profiles)
 cli.add_command(policy)
 cli.add_command(images)
+cli.add_command(backup)
+cli.add_command(restore)
 
 
 @cli.group()

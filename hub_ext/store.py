@@ -162,6 +162,37 @@ class Store:
         except OSError as error:
             raise _unavailable() from error
 
+    def every_key(self) -> list[str]:
+        """Return every key, sorted; none where there is no store yet.
+
+        Raises:
+            Unavailable: If the store does not answer.
+        """
+        root = self.fs._strip_protocol(self.root)  # fsspec's own name for a path of this store
+        try:
+            found = self.fs.find(root)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _unavailable() from error
+        keys = (str(path).removeprefix(str(root)).lstrip("/") for path in found)
+        return sorted(key for key in keys if not key.endswith(".partial"))
+
+    def open(self, key: str) -> tuple[int, IO[bytes]]:
+        """Return the size of a key in bytes, and a stream of them.
+
+        Raises:
+            NotFound: If there is no such key.
+            Unavailable: If the store does not answer.
+        """
+        size = self.size(key)
+        try:
+            return size, self.fs.open(self._at(key), "rb")
+        except FileNotFoundError:
+            raise _not_found() from None
+        except OSError as error:
+            raise _unavailable() from error
+
     def delete(self, prefix: str) -> None:
         """Delete a key, or all keys below it; nothing happens where there is none.
 

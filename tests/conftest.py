@@ -55,6 +55,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByRoom:
 # Rooms whose tests with a database run on PostgreSQL as well.
 _ON_BOTH = (
     "access/",
+    "backup/",
     "db/",
     "governance/",
     "runs/",

@@ -8,6 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from hub_ext.db.session import Database
@@ -22,11 +23,21 @@ def _config() -> Config:
     return config
 
 
-def upgrade(database: Database) -> None:
+def knows(revision: str) -> bool:
+    """Return whether this release knows a revision of the tables.
+
+    Args:
+        revision: As a database says it.
+    """
+    return any(one.revision == revision for one in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+def upgrade(database: Database, revision: str = "head") -> None:
     """Apply what is missing, one process at a time.
 
     Args:
         database: The database; made if it is a SQLite file that does not exist.
+        revision: Up to which; by default that of this release.
     """
     config = _config()
     # Begun here, so that Alembic does not commit after each version: another process would go on from there.
@@ -34,7 +45,7 @@ def upgrade(database: Database) -> None:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 def differences(database: Database) -> list[object]:

@@ -1,0 +1,1 @@
+"""Everything that a platform must not lose, as one file, and back: databases, results, keys, homes."""
