@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 from sqlalchemy import Select, or_, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from hub_ext.access.budgets import wanted_of
@@ -20,8 +18,8 @@ from hub_ext.catalog.models import Spec
 from hub_ext.db.session import Database
 from hub_ext.db.tables import BudgetCharge, DecisionRow, Run, ServerStart
 from hub_ext.db.types import now
-from hub_ext.errors import HubExtError
 from hub_ext.leases import OwnLease
+from hub_ext.looking import Looking
 
 LEASE = "keeper"
 
@@ -34,7 +32,7 @@ _OPEN_RUNS = ("queued", "starting", "running")
 log = logging.getLogger(__name__)
 
 
-class Keeper:
+class Keeper(Looking):
     """Looks again and again while it holds the lease.
 
     Args:
@@ -42,34 +40,16 @@ class Keeper:
         transfer: Knows imports.
     """
 
+    job = "a look at what is counted"
+
     def __init__(self, database: Database, transfer: Transfer) -> None:
+        super().__init__(OwnLease(database, LEASE, _LEASE), _PAUSE)
         self._database = database
         self._transfer = transfer
-        self._lease = OwnLease(database, LEASE, _LEASE)
-        self._stopping = asyncio.Event()
 
-    async def run(self) -> None:
-        """Look until `stop`. An error of the database is logged, and tried again."""
-        while not self._stopping.is_set():
-            try:
-                await asyncio.to_thread(self._look)
-            except (HubExtError, SQLAlchemyError):
-                log.exception("a look at what is counted failed; it is repeated")
-            try:
-                await asyncio.wait_for(self._stopping.wait(), _PAUSE)
-            except TimeoutError:
-                continue
-        try:
-            await asyncio.to_thread(self._lease.release)
-        except (HubExtError, SQLAlchemyError):
-            log.warning("the keeper's lease could not be given back; it ends by itself")
-
-    async def stop(self) -> None:
-        """End after the present look."""
-        self._stopping.set()
-
-    def _look(self) -> None:
-        if self._lease.hold():
+    def look(self) -> None:
+        """Make what is counted true, if the lease is ours."""
+        if self.lease.hold():
             found = mend(self._database, now())
             swept = self._transfer.sweep()
             if found or swept:

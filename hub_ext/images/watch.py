@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from hub_ext.catalog.locks import ImagesLock
 from hub_ext.catalog.policy import Enclave
 from hub_ext.catalog.snapshot import Catalog
 from hub_ext.db.session import Database
-from hub_ext.errors import HubExtError
 from hub_ext.governance.evidence import UNREACHABLE, record
 from hub_ext.governance.store import CatalogStore
 from hub_ext.images.credentials import Credentials
@@ -26,6 +22,7 @@ from hub_ext.images.registry import Reach, Registry
 from hub_ext.images.source import Named, Source, SourceError
 from hub_ext.images.verifying import Verification, verify
 from hub_ext.leases import OwnLease
+from hub_ext.looking import Looking
 from hub_ext.settings import HubExt
 
 LEASE = "images"
@@ -131,7 +128,7 @@ def verify_catalog(database: Database, catalog: Catalog, settings: HubExt, by: s
     return found
 
 
-class ImageWatch:
+class ImageWatch(Looking):
     """Verifies by itself: at once when lock or keys change, again and again afterwards.
 
     Args:
@@ -140,54 +137,20 @@ class ImageWatch:
         settings: Say how often.
     """
 
+    job = "verifying images"
+
     def __init__(self, database: Database, catalog: CatalogStore, settings: HubExt) -> None:
+        super().__init__(OwnLease(database, LEASE, _LEASE), _PAUSE, patient=False)
         self._database = database
         self._catalog = catalog
         self._settings = settings
-        self._lease = OwnLease(database, LEASE, _LEASE)
-        self._stopping = asyncio.Event()
         self._seen: tuple[ImagesLock | None, Enclave] | None = None
         self._next = 0.0
 
-    async def run(self) -> None:
-        """Verify until `stop`; what fails is logged, and tried again."""
-        while not self._stopping.is_set():
-            await self._away_from_here()
-            try:
-                await asyncio.wait_for(self._stopping.wait(), _PAUSE)
-            except TimeoutError:
-                continue
-        try:
-            await asyncio.to_thread(self._lease.release)
-        except (HubExtError, SQLAlchemyError):
-            log.warning("the lease of images could not be given back; it ends by itself")
-
-    async def stop(self) -> None:
-        """End after the present look."""
-        self._stopping.set()
-
-    async def _away_from_here(self) -> None:
-        """Look, in a thread that nobody waits for at the end: a registry may be slow."""
-        loop, done = asyncio.get_running_loop(), asyncio.Event()
-
-        def work() -> None:
-            try:
-                self._look()
-            except (HubExtError, SQLAlchemyError) as error:
-                log.warning("images could not be verified; it is tried again", error=type(error).__name__)
-            finally:
-                with suppress(RuntimeError):  # the loop has ended
-                    loop.call_soon_threadsafe(done.set)
-
-        threading.Thread(target=work, name="images", daemon=True).start()
-        waiting = {asyncio.create_task(done.wait()), asyncio.create_task(self._stopping.wait())}
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for one in waiting:
-            one.cancel()
-
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Verify what is due, if the lease is ours."""
         catalog = self._catalog.current()
-        if catalog.enclave.spec.verify == "off" or not catalog.images or not self._lease.hold():
+        if catalog.enclave.spec.verify == "off" or not catalog.images or not self.lease.hold():
             return
         seen = (catalog.lock, catalog.enclave)
         if seen == self._seen and time.monotonic() < self._next:

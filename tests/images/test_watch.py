@@ -87,7 +87,7 @@ async def test_nothing_is_asked_where_the_enclave_does_not_want_it(
     low: Low, settings: HubExt, database: Database, shelf: Shelf, registry: HttpRegistry
 ) -> None:
     watch = ImageWatch(database, low(shelf.image(), verify="off", image_keys={}), settings)
-    watch._look()
+    watch.look()
     assert (registry.asked, rows(database)) == ([], [])
 
 
@@ -97,14 +97,14 @@ async def test_one_process_asks_and_another_goes_on_when_it_has_ended(
     digest = shelf.image()
     shelf.signed(digest)
     first, second = (ImageWatch(database, low(digest), settings) for _ in range(2))
-    first._look()
+    first.look()
     asked = len(registry.asked)
-    second._look()
-    first._look()
+    second.look()
+    first.look()
     assert len(registry.asked) == asked > 0  # the lease is the first one's, and nothing is due
     await first.stop()
     await first.run()
-    second._look()
+    second.look()
     assert len(registry.asked) > asked
 
 
@@ -137,7 +137,7 @@ async def test_what_cannot_be_done_now_is_tried_again(
     settings.registry_auth_file = str(tmp_path / "auth.json")  # which is not there yet
     watch = ImageWatch(database, low(digest), settings)
     with pytest.raises(InvalidInput, match="registry_auth_file"):
-        watch._look()
+        watch.look()
     (tmp_path / "auth.json").write_text('{"auths": {}}')
     await running(watch, lambda: rows(database) == ["verified"])
 
