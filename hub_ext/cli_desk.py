@@ -16,6 +16,7 @@ from hub_ext.errors import InvalidInput, NotFound
 from hub_ext.people import ROLES, Person
 from hub_ext.settings import HubExt
 
+_SYNC = 150.0  # seconds: a repository may be slow
 _ADMIN = "admin"  # of the embedded default: has every role
 
 
@@ -51,6 +52,9 @@ class CatalogDesk(Protocol):
 
     def explain_to(self, user: str, profile: str | None, groups: tuple[str, ...]) -> list[dict[str, Any]]:
         """Explain what a person may start."""
+
+    def sync(self, rewritten: str = "") -> dict[str, Any]:
+        """Ask the repository of profiles for its newest commit; return how the catalog is."""
 
 
 class RemoteDesk:
@@ -119,6 +123,10 @@ class RemoteDesk:
         query = {key: value for key, value in (("user", user), ("profile", profile)) if value is not None}
         return list(self._client.call("GET", "explanations", params=query)["items"])
 
+    def sync(self, rewritten: str = "") -> dict[str, Any]:
+        """Ask the repository of profiles for its newest commit; return how the catalog is."""
+        return dict(self._client.call("POST", "catalog/sync", json={"rewritten": rewritten}, timeout=_SYNC))
+
 
 def _path(name: str, number: int | str) -> str:
     return f"profiles/{quote(name, safe='')}/versions/{number}"
@@ -153,6 +161,21 @@ def local_settings(state: Path | None) -> HubExt:
     usual = {"HUB_EXT_APPROVALS_REQUIRED": "1"}
     own = {} if state is None else {"HUB_EXT_STATE_DIR": str(state)}
     return HubExt.from_environment({**usual, **os.environ, **own})
+
+
+def profiles_folder(folder: Path | None) -> Path:
+    """Return a folder of profile files to work on.
+
+    Args:
+        folder: One that was named; None for the one in force.
+
+    Raises:
+        InvalidInput: If none was named, and profiles come from a repository.
+    """
+    settings = local_settings(None)
+    if folder is None and settings.profiles_repository:
+        raise InvalidInput.of("folder", "profiles come from a repository here; name the folder of your own clone of it")
+    return folder or settings.profiles
 
 
 def open_desk(state: Path | None, name: str | None) -> CatalogDesk:

@@ -59,10 +59,10 @@ class _Lock:
 
     def __init__(self, folder: Path | None, enclave: str | None) -> None:
         from hub_ext.catalog.loading import PolicyFiles
-        from hub_ext.cli_desk import local_settings
+        from hub_ext.cli_desk import local_settings, profiles_folder
 
         settings = local_settings(None)
-        self.folder = folder or settings.profiles
+        self.folder = profiles_folder(folder)
         held = PolicyFiles(self.folder, enclave or str(settings.enclave)).read()
         self.enclave: Enclave = held.enclave
         name = held.enclave.metadata.name

@@ -56,10 +56,10 @@ def load_folder(folder: Path | None, enclave: str | None) -> Catalog:
     from hub_ext.catalog.loading import load
     from hub_ext.catalog.timing import slow_rules
     from hub_ext.catalog.trusted import trusted_rules
-    from hub_ext.cli_desk import local_settings
+    from hub_ext.cli_desk import local_settings, profiles_folder
 
     settings = local_settings(None)
-    catalog = load(folder or settings.profiles, enclave or str(settings.enclave))
+    catalog = load(profiles_folder(folder), enclave or str(settings.enclave))
     unknown = [rule for rule in catalog.policy.rules if rule.digest not in trusted_rules()]
     slow = slow_rules(unknown, catalog.enclave) if unknown else {}
     more = tuple(FileProblem("_policy", f"the rule {rule} {why}") for rule, why in slow.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hub_ext import errors
-from hub_ext.cli_profiles import json_option, out, profiles, show_json, tell_diff
+from hub_ext.cli_profiles import err, json_option, out, profiles, show_json, tell_diff
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -200,3 +201,30 @@ def explain(
                 more = f" Allowed: {part['allowed']}." if part.get("allowed") else ""
                 more += f" Ask {part['ask']}." if part.get("ask") else ""
             out.print(Text(f"  {mark} {part['words']}{more}"))
+
+
+@profiles.command()
+@click.option("--rewritten", default="", metavar="COMMIT", help="Take it though its history was written anew.")
+@desk_options
+@json_option
+def sync(rewritten: str, state: Path | None, name: str | None, as_json: bool) -> None:
+    """Ask the repository of profiles for its newest commit now. Files of a commit are proposals, as all files are.
+
+    The exit code is 1 if no commit could be taken; the last good one stays in force.
+    """
+    from hub_ext.cli_desk import open_desk
+
+    found = open_desk(state, name).sync(rewritten)["source"]
+    if as_json:
+        show_json(found)
+    else:
+        commit = f"Commit {found['commit'][:12]} by {found['author']} is" if found["commit"] else "No commit is"
+        out.print(Text(f"{commit} in force, from {found['ref']} of {found['address']}."))
+        for line in (found["error"], *(_fault(one) for one in found["problems"])) if found["fault"] else ():
+            err.print(Text(line))
+    sys.exit(1 if found["fault"] else 0)
+
+
+def _fault(one: dict[str, Any]) -> str:
+    where = f"{one['path']}:{one['line']}" if one["line"] else one["path"]
+    return f"{where}: {one['message']}"

@@ -16,6 +16,7 @@ from traitlets import Bool, Dict, Enum, Float, Integer, List, TraitError, Unicod
 from traitlets.config import Configurable
 
 from hub_ext.errors import InvalidInput
+from hub_ext.repository.address import wrong_address, wrong_folder, wrong_ref
 
 _PREFIX = "HUB_EXT_"
 
@@ -43,7 +44,29 @@ class HubExt(Configurable):
     results_url = Unicode(
         "", help="fsspec address of the result store; empty: the folder `results` in the state folder."
     ).tag(config=True, secret=True)
-    profiles_dir = Unicode("", help="Folder of profile files; empty: the profiles that ship.").tag(config=True)
+    profiles_dir = Unicode(
+        "", help="Folder of profile files; empty: those of `profiles_repository`, else the profiles that ship."
+    ).tag(config=True)
+    profiles_repository = Unicode(
+        "",
+        help="Git repository of profile files in place of a folder: https://…, file://… or an absolute path. Passwords "
+        "do not stand in it: see `profiles_credentials_file`.",
+    ).tag(config=True)
+    profiles_ref = Unicode("main", help="Branch, tag or whole commit id that profiles are taken from.").tag(config=True)
+    profiles_folder = Unicode("", help="Folder inside the repository that holds the profiles; empty: all of it.").tag(
+        config=True
+    )
+    profiles_sync_every = Integer(
+        60, min=5, help="Seconds until the repository is asked again whether there is a new commit."
+    ).tag(config=True)
+    profiles_credentials_file = Unicode(
+        "",
+        help="File with what opens the repository by https: `name:password`, or a token alone. Empty: it is asked "
+        "without.",
+    ).tag(config=True)
+    profiles_ca_file = Unicode(
+        "", help="File with the certificates that vouch for the repository's host; empty: those of this machine."
+    ).tag(config=True)
     approvals_required = Integer(
         2, min=1, help="How many people, none of them the author, must approve a version of a profile."
     ).tag(config=True)
@@ -138,6 +161,34 @@ class HubExt(Configurable):
             raise TraitError(msg)
         return value
 
+    @validate("profiles_repository")
+    def _repository(self, proposal: Any) -> str:
+        value = str(proposal.value)
+        wrong = wrong_address(value) if value else ""
+        wrong = wrong or _beside("profiles_dir", value, self.profiles_dir)
+        if wrong:
+            msg = f"HubExt.profiles_repository {wrong}"
+            raise TraitError(msg)
+        return value
+
+    @validate("profiles_dir")
+    def _one_source(self, proposal: Any) -> str:
+        value = str(proposal.value)
+        wrong = _beside("profiles_repository", value, self.profiles_repository)
+        if wrong:
+            msg = f"HubExt.profiles_dir {wrong}"
+            raise TraitError(msg)
+        return value
+
+    @validate("profiles_ref", "profiles_folder")
+    def _inside_repository(self, proposal: Any) -> str:
+        value, name = str(proposal.value), proposal.trait.name
+        wrong = wrong_ref(value) if name == "profiles_ref" else wrong_folder(value) if value else ""
+        if wrong:
+            msg = f"HubExt.{name} {wrong}"
+            raise TraitError(msg)
+        return value
+
     @property
     def state(self) -> Path:
         """The state folder, absolute."""
@@ -160,7 +211,9 @@ class HubExt(Configurable):
 
     @property
     def profiles(self) -> Path:
-        """The folder of profile files in use."""
+        """The folder of profile files in use; where they come from a repository, one that has nothing of it yet."""
+        if self.profiles_repository:
+            return self.state / "profiles" / "none"
         return Path(self.profiles_dir) if self.profiles_dir else shipped("profiles")
 
     @property
@@ -213,6 +266,11 @@ class HubExt(Configurable):
             except (ValueError, RecursionError):
                 raise InvalidInput.of(variable, 'must be JSON, such as 5, true or ["a"]') from None
         return settings
+
+
+def _beside(name: str, value: str, other: str) -> str:
+    """Return why a setting cannot be, where another one says the same thing."""
+    return f"cannot stand beside {name}: profiles come from a folder or from a repository" if value and other else ""
 
 
 def _parse(name: str, text: str, *, is_text: bool) -> Any:

@@ -1,4 +1,4 @@
-"""Install what the tests need beyond Python packages: a browser, a database. Only the standard library is used here.
+"""Install what the tests need beyond Python packages: browser, database, git. Only the standard library is used here.
 
 Nothing happens where everything is there. Where something is missing and this is not Debian, or not root, it says what
 to install and ends with 1: a missing part is a failure, not a skip.
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = {"chromium": "chromium", "initdb": "postgresql"}  # command → Debian's package
+PACKAGES = {"chromium": "chromium", "git": "git", "initdb": "postgresql"}  # command → Debian's package
 ELSEWHERE = {"initdb": "usr/lib/postgresql/*/bin"}  # where Debian has a command that is not on the path
 # For `make cluster`: what runs containers, their network, a registry, and what builds images.
 KUBERNETES = {

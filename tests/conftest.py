@@ -58,6 +58,7 @@ _ON_BOTH = (
     "backup/",
     "db/",
     "governance/",
+    "repository/",
     "runs/",
     "sharing/",
     "test_audit.py",

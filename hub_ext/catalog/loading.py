@@ -23,6 +23,7 @@ __all__ = ["Catalog", "FileProblem", "PolicyFiles", "ProfileFiles", "load", "par
 
 OPERATOR = "an admin"  # whom to ask when the policy itself cannot be read
 _POLICY = "_policy"
+_NO_FOLDER = FileProblem("profiles_dir", "is no folder that can be read")
 
 
 def _named_for_itself(found: Profile | list[FileProblem], where: str) -> Profile | list[FileProblem]:
@@ -57,20 +58,25 @@ def parse_profile(text: str, where: str) -> Profile | list[FileProblem]:
 class ProfileFiles:
     """The profile files of a folder.
 
+    Attributes:
+        folder: The folder; it may become another one, whose files follow those of the same name.
+
     Args:
         folder: The folder; it need not exist.
+        absent: What is wrong if it does not.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, absent: FileProblem = _NO_FOLDER) -> None:
+        self.folder = folder
+        self._absent = absent
         self._files = Remembered(read_file)
 
     def read(self) -> tuple[list[Profile], list[FileProblem]]:
         """Return all versions, and what is wrong with files; what was good before stays when its file breaks."""
         profiles: list[Profile] = []
-        problems = [] if self._folder.is_dir() else [FileProblem("profiles_dir", "is no folder that can be read")]
-        paths = sorted(self._folder.glob("[!_.]*/*.yaml"))
-        files = [(path, path.relative_to(self._folder).as_posix()) for path in paths]
+        problems = [] if self.folder.is_dir() else [self._absent]
+        paths = sorted(self.folder.glob("[!_.]*/*.yaml"))
+        files = [(path, path.relative_to(self.folder).as_posix()) for path in paths]
         for good, wrong in self._files.read(files):
             profiles += [good] if good is not None else []
             problems += wrong
@@ -111,6 +117,14 @@ class PolicyFiles:
         self._enclaves = Remembered(lambda path, where: read(path, where, Enclave))
         self._last: tuple[list[PolicyRules], Policy] | None = None
         self._lock = LockFile(folder, enclave)
+
+    def move(self, folder: Path) -> None:
+        """Read another folder from now on; its files follow those of the same name.
+
+        Args:
+            folder: The folder.
+        """
+        self._folder = self._lock.folder = folder
 
     def remember(self, lock: ImagesLock) -> None:
         """Take a lock that was in force before this process began; see `LockFile.remember`."""

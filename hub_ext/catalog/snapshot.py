@@ -94,6 +94,7 @@ class Catalog:
         notes: What a curator should know of this snapshot (where its policy comes from).
         lock: What the names of images mean; None where nothing says so.
         evidence: What is known of images, by registry, name and digest.
+        commit: The commit that the files are from, where they come from a repository; no part of the digest.
     """
 
     profiles: tuple[Profile, ...]
@@ -105,6 +106,7 @@ class Catalog:
     notes: tuple[str, ...] = ()
     lock: ImagesLock | None = None
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    commit: str = ""
     _by_name: dict[str, list[Profile]] = field(init=False, repr=False, compare=False, default_factory=dict)
     _removed: dict[str, list[Profile]] = field(init=False, repr=False, compare=False, default_factory=dict)
 

@@ -12,6 +12,7 @@ from hub_ext.db.access_tables import AccessRequest, Entitlement, EntitlementImpo
 from hub_ext.db.base import Base, Serial
 from hub_ext.db.budget_tables import Budget, BudgetCharge, BudgetHolder, BudgetMeter
 from hub_ext.db.image_tables import ImageVerification
+from hub_ext.db.source_tables import ProfilesSource
 from hub_ext.db.types import new_id, now
 
 __all__ = [  # what is not made here
@@ -24,6 +25,7 @@ __all__ = [  # what is not made here
     "Entitlement",
     "EntitlementImport",
     "ImageVerification",
+    "ProfilesSource",
 ]
 
 
@@ -278,6 +280,7 @@ class Snapshot(Base):
     content: Mapped[dict[str, Any]]
     enclave: Mapped[str] = mapped_column(String(64))
     at: Mapped[datetime] = mapped_column(default=now, index=True)
+    commit_id: Mapped[str] = mapped_column(String(64), default="", server_default="")  # the first that led to it
 
 
 class ServerStart(Base):

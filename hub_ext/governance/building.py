@@ -113,7 +113,12 @@ def _profile(digest: str, content: Any) -> Profile | FileProblem:
 
 
 def build(
-    files: Iterable[Profile], problems: Iterable[FileProblem], held: PolicyInForce, recorded: Recorded, at: datetime
+    files: Iterable[Profile],
+    problems: Iterable[FileProblem],
+    held: PolicyInForce,
+    recorded: Recorded,
+    at: datetime,
+    commit: str = "",
 ) -> Catalog:
     """Return the snapshot that follows.
 
@@ -126,6 +131,7 @@ def build(
         held: Policy and enclave.
         recorded: Versions of the database.
         at: The time; versions whose removal it has passed are removed.
+        commit: The commit that the files are from, where they come from a repository.
     """
     found = list(problems)
     startable: list[Profile] = []
@@ -157,6 +163,7 @@ def build(
         held.notes,
         held.lock,
         recorded.evidence,
+        commit,
     )
 
 

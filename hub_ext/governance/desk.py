@@ -13,7 +13,7 @@ from hub_ext.catalog.snapshot import Catalog
 from hub_ext.db.session import Database
 from hub_ext.db.tables import PolicyException
 from hub_ext.decisions import CatalogStore, DecisionPoint
-from hub_ext.errors import InvalidInput, NotFound
+from hub_ext.errors import Conflict, InvalidInput, NotFound
 from hub_ext.governance.checks import Checks
 from hub_ext.governance.curation import Curation, read_profile
 from hub_ext.governance.environments import environment_images
@@ -26,6 +26,7 @@ from hub_ext.governance.shapes import exception_as_dict, read_time, rules_as_dic
 from hub_ext.governance.views import VersionInfo
 from hub_ext.images.watch import verify_catalog
 from hub_ext.people import Person
+from hub_ext.repository.syncing import ACT, Repository
 from hub_ext.settings import HubExt
 
 
@@ -39,6 +40,7 @@ class Desk:
         person: Who acts.
         checks: What is known of checks, where it is shared.
         points: The decision point, where it is shared.
+        repository: Where profiles come from, where that is shared.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Desk:
         person: Person,
         checks: Checks | None = None,
         points: DecisionPoint | None = None,
+        repository: Repository | None = None,
     ) -> None:
         checks = checks or Checks()
         self.database = database
@@ -59,24 +62,45 @@ class Desk:
         self.curation = Curation(database, catalog, settings, checks)
         self.overview = Overview(database, catalog, settings, checks)
         self.exceptions_ = Exceptions(database, catalog)
+        self.repository = repository or Repository(database, catalog, settings)
 
     # Looking.
 
     def state(self) -> dict[str, Any]:
-        """Return how the catalog itself is: its snapshot, what is wrong with files, and how many must approve.
+        """Return how the catalog itself is: snapshot, source, what is wrong with files, and how many must approve.
 
         Raises:
             Forbidden: If she has none of the roles that look after the catalog.
         """
         self.must_read()
         found: Catalog = self.catalog.recent()
+        source = self.repository.state()
         return {
             "snapshot": found.digest,
             "enclave": found.enclave.metadata.name,
             "required": self.overview.required,
             "problems": [{"path": one.path, "line": one.line, "message": one.message} for one in found.problems],
             "notes": list(found.notes),
+            "source": source.as_dict() if source is not None else None,
         }
+
+    def sync(self, rewritten: str = "") -> dict[str, Any]:
+        """Ask the repository of profiles for its newest commit now, and return how the catalog is, as `state` does.
+
+        A commit that cannot be taken is no error: what was good stays, and `source` says why.
+
+        Args:
+            rewritten: The commit that is taken also if it is not made on top of the one in force.
+
+        Raises:
+            Forbidden: If she is no curator; that is audited.
+            Conflict: If profiles come from a folder.
+        """
+        must_be(self.database, self.person, "curator", ACT, ("catalog", "profiles"))
+        if self.repository.source is None:
+            raise Conflict("Profiles come from a folder here.", hint="An admin can set profiles_repository.")
+        self.repository.sync(self.person.name, rewritten=rewritten)
+        return self.state()
 
     def rules(self) -> list[dict[str, Any]]:
         """Return the rules in force, each with whom to ask about it.

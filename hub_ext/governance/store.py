@@ -30,6 +30,7 @@ from hub_ext.db.types import now
 from hub_ext.errors import HubExtError
 from hub_ext.governance.building import Recorded, build, load_recorded
 from hub_ext.governance.state import Agreed, agreed, keep_time
+from hub_ext.repository.following import NO_COMMIT, Following
 from hub_ext.settings import HubExt
 
 log = structlog.get_logger("hub_ext.governance.store")
@@ -55,11 +56,12 @@ class CatalogStore:
         self._settings = settings
         self._database = database
         self._clock = clock
-        self._profile_files = ProfileFiles(settings.profiles)
+        self._following = Following.of(settings)
+        self._profile_files = ProfileFiles(settings.profiles, *([NO_COMMIT] if self._following else []))
         self._policy_files = PolicyFiles(settings.profiles, str(settings.enclave))
         self._lock_known = False
         self._timed: dict[str, str] = {}  # digest of a rule → what is wrong with it, empty for nothing
-        self._files: tuple[list[Profile], list[FileProblem], PolicyInForce] | None = None
+        self._files: tuple[list[Profile], list[FileProblem], PolicyInForce, str] | None = None
         self._recorded: Recorded | None = None
         self._catalog: Catalog | None = None
         self._latest: datetime | None = None
@@ -114,6 +116,7 @@ class CatalogStore:
 
         Raises:
             Unavailable: If the database does not answer, and did before.
+            StorageFull: If the files of a repository cannot be written, and never could be.
         """
         with self._look:
             if only_first and self._catalog is not None:
@@ -167,6 +170,7 @@ class CatalogStore:
 
     def _look_now(self) -> Catalog:
         self._looked = time.monotonic()
+        commit = self._follow()
         profiles, problems = self._profile_files.read()
         self._remember_lock()
         held, recorded = self._timed_policy(self._policy_files.read()), self._recorded
@@ -181,20 +185,30 @@ class CatalogStore:
                     raise
                 log.warning("the database does not answer: only what ships can be shown until it does")
         with self._swap:
-            files = profiles, problems, held
+            files = profiles, problems, held, commit
             newer = recorded is not self._recorded and _newer(recorded, self._recorded)
             same = self._catalog is not None and files == self._files and not newer and not self._over(self.now())
             self._files = files
             self._recorded = recorded if newer else self._recorded
             return self._catalog if same and self._catalog is not None else self._build()
 
+    def _follow(self) -> str:
+        """Read the files of the commit in force from now on, where they come from a repository; return its id."""
+        if self._following is None or self._database is None:
+            return ""
+        folder = self._following.look(self._database)
+        if folder is not None:
+            self._profile_files.folder = folder
+            self._policy_files.move(folder)
+        return self._following.commit
+
     def _build(self) -> Catalog:
         """Make the snapshot of what is known; the one there is stays when it is the same."""
         assert self._files is not None  # noqa: S101  # a look came first
-        profiles, problems, held = self._files
+        profiles, problems, held, commit = self._files
         recorded = self._recorded or Recorded()
         at = self.now(recorded.agreed)
-        made = build(profiles, problems, held, recorded, at)
+        made = build(profiles, problems, held, recorded, at, commit)
         coming = [one.removal_at for one in recorded.versions if one.removal_at is not None and one.removal_at > at]
         self._ends_at = min(coming, default=None)
         if made != self._catalog:
@@ -269,7 +283,8 @@ class CatalogStore:
             return
         name = "" if catalog.policy.unreadable else catalog.enclave.metadata.name
         with contextlib.suppress(IntegrityError), session.begin_nested():  # another process was first
-            session.add(Snapshot(digest=catalog.digest, content=catalog.content(), enclave=name))
+            content = catalog.content()
+            session.add(Snapshot(digest=catalog.digest, content=content, enclave=name, commit_id=catalog.commit))
 
 
 def _lock_of(content: Mapping[str, Any]) -> ImagesLock | None:

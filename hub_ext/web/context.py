@@ -24,6 +24,7 @@ from hub_ext.web.traffic import Requests, Streams
 
 if TYPE_CHECKING:
     from hub_ext.images.watch import ImageWatch
+    from hub_ext.repository.syncing import Repository, RepositoryWatch
     from hub_ext.runs.executors import Executors
     from hub_ext.runs.live import Live
     from hub_ext.runs.reconcile import Reconciler
@@ -58,6 +59,8 @@ class Context:
         reconciler: Makes the states of runs true.
         sealer: Seals the record of acts, and wakes who waits for changes.
         images: Verifies the images of the enclave.
+        repository: Where profiles come from, if that is a repository.
+        syncing: Asks it again and again; None where profiles come from a folder.
         auth: The Hub's sign-in.
         hub: The Hub's API.
         streams: The event streams that are open.
@@ -85,6 +88,8 @@ class Context:
     reconciler: Reconciler
     sealer: Sealer
     images: ImageWatch
+    repository: Repository
+    syncing: RepositoryWatch | None
     auth: ServiceAuth
     hub: HubClient
     streams: Streams
@@ -96,4 +101,4 @@ class Context:
         Args:
             person: Who acts.
         """
-        return Desk(self.database, self.catalog, self.settings, person, self.checks, self.decisions)
+        return Desk(self.database, self.catalog, self.settings, person, self.checks, self.decisions, self.repository)

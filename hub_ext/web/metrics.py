@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from hub_ext import __version__
 from hub_ext.db.tables import ProfileVersion, Run
+from hub_ext.db.types import now
 from hub_ext.errors import Forbidden
 from hub_ext.web.base import BaseHandler
 from hub_ext.web.context import Context
@@ -44,7 +45,27 @@ class CatalogFigures:
         rules = GaugeMetricFamily("hub_ext_policy_rules", "Policy rules in force.")
         rules.add_metric([], len(catalog.policy.rules))
         yield rules
+        yield from self._source()
         yield from self._counts()
+
+    def _source(self) -> Iterator[Metric]:
+        """Yield how the repository of profiles stands, where they come from one."""
+        state = self._context.repository.state()
+        if state is None:
+            return
+        well = GaugeMetricFamily(
+            "hub_ext_profiles_sync_ok", "1 while the last sync of the repository of profiles went well."
+        )
+        well.add_metric([], float(not state.fault and state.synced_at is not None))
+        yield well
+        if state.synced_at is not None:
+            age = GaugeMetricFamily(
+                "hub_ext_profiles_sync_age_seconds", "Seconds since the last sync of the repository that went well."
+            )
+            age.add_metric([], max(0.0, (now() - state.synced_at).total_seconds()))
+            yield age
+        about = {"commit": state.commit, "ref": state.ref}
+        yield InfoMetricFamily("hub_ext_profiles_commit", "The commit of the repository that is in force.", value=about)
 
     def _counts(self) -> Iterator[Metric]:
         versions = GaugeMetricFamily(

@@ -18,6 +18,8 @@ from hub_ext.governance.checking import BackgroundChecks
 from hub_ext.governance.checks import Checks
 from hub_ext.governance.overview import Overview
 from hub_ext.images.watch import ImageWatch
+from hub_ext.looking import Looking
+from hub_ext.repository.syncing import Repository, RepositoryWatch
 from hub_ext.runs.executors import Executors
 from hub_ext.runs.live import Live
 from hub_ext.runs.mirror import Mirror
@@ -57,6 +59,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
     transfer = Transfer(entitlements)
     reconciler = Reconciler(database, store, vault, runtime, settings, assets=assets)
     sealer, images = Sealer(database), ImageWatch(database, catalog, settings)
+    repository = Repository(database, catalog, settings)
 
     def changed() -> None:
         reconciler.wake()
@@ -88,6 +91,8 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         reconciler=reconciler,
         sealer=sealer,
         images=images,
+        repository=repository,
+        syncing=RepositoryWatch(database, repository, settings) if repository.source is not None else None,
         auth=auth,
         hub=HubClient(auth),
         streams=Streams(),
@@ -106,7 +111,8 @@ async def run(context: Context, stop: asyncio.Event) -> None:
         Exception: What ended a part that must not end; the process ends with it and is started again.
     """
     waiting = asyncio.create_task(stop.wait())
-    parts = (context.reconciler, context.sealer, context.keeper, context.images)
+    parts: list[Reconciler | Looking] = [context.reconciler, context.sealer, context.keeper, context.images]
+    parts += [context.syncing] if context.syncing is not None else []
     working = {asyncio.create_task(part.run()) for part in parts}
     shipping = asyncio.create_task(_publish_shipped(context))
     context.checking.wake()

@@ -166,6 +166,7 @@ ROWS = [
     Row("GET profiles", 200, 200),
     Row("GET profiles/{name}", 200, 200),
     Row("GET catalog", 200, 403, owned_by="rene"),
+    Row("POST catalog/sync", 409, 403, owned_by="clara"),  # profiles come from a folder on this platform
     Row("GET profile-versions", 200, 403, owned_by="aude"),
     Row(
         "POST profile-checks",

@@ -12,6 +12,7 @@ from hub_ext.db.session import Database
 from hub_ext.governance.curation import Curation
 from hub_ext.governance.store import CatalogStore
 from hub_ext.people import Person
+from hub_ext.repository.syncing import Repository
 from hub_ext.settings import HubExt
 from hub_ext.web.metrics import exposition
 from tests.governance.conftest import profile_text
@@ -28,7 +29,9 @@ def figures(settings: HubExt, database: Database, tmp_path: Path) -> Callable[[]
 
     def read() -> list[str]:
         catalog.refresh()
-        context = SimpleNamespace(catalog=catalog, database=database)
+        context = SimpleNamespace(
+            catalog=catalog, database=database, repository=Repository(database, catalog, settings)
+        )
         return exposition(context).decode().splitlines()  # type: ignore[arg-type]  # the parts that it looks at
 
     return read

@@ -174,6 +174,16 @@ class Nothing(Taken):
     """Nothing more to say."""
 
 
+class SyncOrder(Taken):
+    """How the repository of profiles is asked."""
+
+    rewritten: str = Field(
+        default="",
+        max_length=64,
+        description="The commit that is taken also if it is not made on top of the one in force.",
+    )
+
+
 class DeprecationOrder(Taken):
     """How a version ends."""
 

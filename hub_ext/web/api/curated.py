@@ -21,6 +21,24 @@ class FileFault(Given):
     message: str
 
 
+class CatalogSource(Given):
+    """The repository that profiles come from."""
+
+    address: str
+    ref: str
+    folder: str
+    commit: str = Field(description="In force; empty: none was ever good.")
+    author: str = Field(description="As git says it, which proves nothing.")
+    committed_at: datetime | None
+    taken_at: datetime | None = Field(description="Since when it is in force.")
+    synced_at: datetime | None = Field(description="When the ref was last seen to stand for it.")
+    tried_at: datetime | None
+    fault: Literal["", "away", "broken", "rewritten"] = Field(description="What the last sync met; empty: nothing.")
+    error: str
+    refused: str = Field(description="The commit that was not taken.")
+    problems: list[FileFault]
+
+
 class CatalogState(Given):
     """How the catalog itself is."""
 
@@ -29,6 +47,7 @@ class CatalogState(Given):
     required: int = Field(description="How many people must approve a version.")
     problems: list[FileFault] = Field(description="The last good content of these files stays in force.")
     notes: list[str]
+    source: CatalogSource | None = Field(description="None where profiles come from a folder.")
 
 
 class SaidOfVersion(Given):

@@ -68,6 +68,22 @@ class Deprecation(CatalogHandler):
         self.answer(curated.CatalogVersion.model_validate(found))
 
 
+class Sync(CatalogHandler):
+    """`catalog/sync`."""
+
+    @operation(
+        "Ask the repository of profiles for its newest commit now",
+        {200: Answer("How the catalog is now; `source` says what the sync met", curated.CatalogState)},
+        body=Body(asked.SyncOrder, optional=True),
+        problems=(409,),
+        description=f"{_CURATORS} A commit that cannot be taken changes nothing, and approves nothing if it can.",
+    )
+    async def post(self, body: asked.SyncOrder) -> None:
+        """Sync."""
+        desk = await self.acting_desk()
+        self.answer(curated.CatalogState.model_validate(await self.call(desk.sync, body.rewritten)))
+
+
 async def groups_of(handler: BaseHandler, desk: Desk, user: str) -> frozenset[str]:
     """Return the groups of a person as the Hub says them now.
 

@@ -78,6 +78,7 @@ ROUTES = (
     Route("profiles", profiles.Profiles, "profiles"),
     Route("profiles/{name}", profiles.OneProfile, "profiles"),
     Route("catalog", catalog.Catalog, "catalog"),
+    Route("catalog/sync", curating.Sync, "catalog"),
     Route("profile-versions", catalog.AllVersions, "catalog"),
     Route("profile-checks", catalog.Checks, "catalog"),
     Route("profiles/{name}/versions", catalog.Versions, "catalog"),

@@ -96,6 +96,7 @@ class ProfilesPage(CatalogPage):
         found = await self.call(self.context.catalog.recent)
         desk = self.desk
         entries, ending = await self.call(lambda: (desk.overview.entries(), desk.overview.ending_exceptions()))
+        source = await self.call(self.context.repository.state)
         self.context.checking.wake()
         every = catalog_rows.rows(entries, self.person)
         fitting = filters.choose(every)
@@ -114,6 +115,8 @@ class ProfilesPage(CatalogPage):
             ending=ending,
             soon=SOON.days,
             catalog=found,
+            source=source,
+            done="The repository was asked: this is its newest commit." if self.text("done") == "synced" else "",
             sorts=catalog_rows.SORTS,
             address=lambda **changes: filters.address(self.link("profiles"), **changes),
         )

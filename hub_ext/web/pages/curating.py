@@ -170,6 +170,20 @@ class DeprecateForm(_VersionForm):
         return "deprecated"
 
 
+class SyncForm(CatalogPage):
+    """Asks the repository of profiles for its newest commit."""
+
+    async def get(self) -> None:
+        """Lead to the table: somebody reloaded what a mistake had left."""
+        self.redirect(self.link("profiles"))
+
+    async def post(self) -> None:
+        """Sync; what it met is told on the table's page."""
+        desk = await self.acting_desk()
+        await self.call(desk.sync, self.text("rewritten")[:64])
+        self.redirect(self.link("profiles?done=synced"), status=303)
+
+
 class ExceptionsPage(CatalogPage):
     """Exceptions, and the form that grants one."""
 

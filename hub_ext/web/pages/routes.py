@@ -44,6 +44,7 @@ def routes(prefix: str) -> Iterable[URLSpec]:
         ("profiles/rules", catalog.RulesPage, {}),
         ("profiles/explain", catalog.ExplainPage, {}),
         ("profiles/propose", curating.ProposePage, {}),
+        ("profiles/sync", curating.SyncForm, {}),
         ("profiles/exceptions", curating.ExceptionsPage, {}),
         (r"profiles/exceptions/([0-9A-Za-z-]{1,64})/revoke", curating.RevokeForm, {}),
         (_VERSION, catalog.VersionPage, {}),
