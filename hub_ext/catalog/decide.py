@@ -182,16 +182,23 @@ class Decision:
         return Denied(self.sentence(), hint=" ".join(hints), problems=problems)
 
 
-def may_use(profile: Profile, facts: Facts) -> Reason | None:
-    """Return why a person may not use a profile; None when she may."""
+def may_use(profile: Profile, facts: Facts, user: str = "") -> Reason | None:
+    """Return why a person may not use a profile; None when she may.
+
+    Args:
+        profile: The profile.
+        facts: What is true of her.
+        user: Her name, to tell it to somebody else; empty: it is told to herself.
+    """
     groups = profile.spec.access.groups
     if facts.groups.intersection(groups) or entitling(facts.entitlements, profile.name, facts.now):
         return None
     over = ended_last(facts.entitlements, profile.name, facts.now)
-    ended = f" Your access ended on {_day(over.until)}." if over else ""
+    who, whose = (f"{user} is", f"{user}'s") if user else ("you are", "Your")
+    ended = f" {whose} access ended on {_day(over.until)}." if over else ""
     return Reason(
         "no-access",
-        f"{profile.metadata.title} is for {_and(groups)}, and you are not among them.{ended}",
+        f"{profile.metadata.title} is for {_and(groups)}, and {who} not among them.{ended}",
         field="profile",
         allowed=f"members of {_and(groups)}",
         ask=profile.metadata.owner,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from hub_ext.catalog.check import ends
-from hub_ext.catalog.decide import Decision, Facts, Purpose, Reason, Request, RuleException, decide
+from hub_ext.catalog.decide import Decision, Facts, Purpose, Reason, Request, RuleException, decide, may_use
 from hub_ext.catalog.entitled import entitling
 from hub_ext.catalog.models import Profile
 from hub_ext.catalog.options import Misfit, Value, allowed_words, choose
@@ -132,6 +132,9 @@ def explain(
         ),
         *_rules(request, found, facts),
     )
+    closed = may_use(found, facts, user)
+    reasons = tuple(closed if closed and one.code == closed.code else one for one in decision.reasons)
+    decision = replace(decision, reasons=reasons)  # said of her, since others read it as well
     return Explanation(user, profile, found.metadata.title, decision, parts)
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub_ext.catalog.decide import Facts, RuleException
+from hub_ext.catalog.decide import Facts, RuleException, may_use
+from hub_ext.catalog.entitled import Entitled
 from hub_ext.catalog.explain import Explanation, explain, explain_all
 from hub_ext.catalog.loading import load
 from hub_ext.catalog.options import apply, choose_all, remembered
@@ -61,6 +62,18 @@ def test_who_is_in_none_of_its_groups_is_told_whom_to_ask() -> None:
     assert (part.holds, part.ask) == (False, "modelling-team")
     assert "amy may not start Machine learning: Members of modellers may use it, and amy is none." in found.sentence()
     assert "not asked, since the start is denied before" in parts(found, "rule")["digest-pinned"].words
+
+
+def test_what_others_read_of_her_is_said_of_her_and_what_she_reads_is_said_to_her() -> None:
+    truth = facts(
+        "analysts", entitlements=(Entitled("n-1", "machine-learning", "person", "amy", AT - timedelta(days=9)),)
+    )
+    explained = explain(truth, "amy", "machine-learning").decision
+    told = " ".join(reason.message for reason in explained.reasons)
+    assert "and amy is not among them. amy's access ended on 2026-02-21 22:30 UTC" in told
+    denied = may_use(SHIPPED.versions("machine-learning")[0], truth)
+    assert denied is not None
+    assert "and you are not among them. Your access ended on 2026-02-21 22:30 UTC" in denied.message
 
 
 def test_a_bound_says_what_would_be_allowed_and_what_is_nearest() -> None:
