@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy import func, select
+from sqlalchemy import and_, case, func, select
 
 from hub_ext import __version__
 from hub_ext.db.tables import ProfileVersion, Run
 from hub_ext.db.types import now
 from hub_ext.errors import Forbidden
+from hub_ext.governance.state import agreed
 from hub_ext.web.base import BaseHandler
 from hub_ext.web.context import Context
 
@@ -73,8 +74,11 @@ class CatalogFigures:
         )
         runs = GaugeMetricFamily("hub_ext_runs", "Runs on record, by state.", labels=["state"])
         with self._context.database.read() as session:
-            for family, column in ((versions, ProfileVersion.state), (runs, Run.state)):
-                for state, count in session.execute(select(column, func.count()).group_by(column)):
+            gone = ProfileVersion.removal_at <= self._context.catalog.now(agreed(session))
+            removed = and_(ProfileVersion.state == "deprecated", gone)
+            standing = case((removed, "removed"), else_=ProfileVersion.state).label("standing")
+            for family, column in ((versions, standing), (runs, Run.state.label("standing"))):
+                for state, count in session.execute(select(column, func.count()).group_by("standing")):
                     family.add_metric([state], count)
         yield versions
         yield runs
