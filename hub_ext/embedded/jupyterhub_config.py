@@ -23,6 +23,8 @@ c.HubExt.embedded = settings.runtime == "local"  # pods do not run as whoever ty
 
 c.EmbeddedHub.cookie_suffix = here.cookie_suffix
 c.JupyterHub.bind_url = f"http://127.0.0.1:{here.port}"
+if settings.runtime != "local":
+    c.JupyterHub.public_url = f"http://127.0.0.1:{here.port}"  # where notebooks on one's own server are read
 c.JupyterHub.hub_ip = here.hub_ip
 c.JupyterHub.hub_port = here.hub_port
 c.JupyterHub.db_url = f"sqlite:///{state / 'jupyterhub.sqlite'}"

@@ -40,12 +40,15 @@ class Sight:
     last: str = ""
 
 
-def look(job: Manifest | None, pods: Sequence[Manifest], *, minutes: int, now: datetime) -> Sight:
+def look(
+    job: Manifest | None, pods: Sequence[Manifest], *, minutes: int, now: datetime, last: Manifest | None = None
+) -> Sight:
     """Return what a Job and its pods say.
 
     Args:
         job: The Job, None if there is none.
         pods: Its pods.
+        last: The last pod that it had, as it was when it was deleted.
         minutes: How long it may run.
         now: The time.
     """
@@ -58,7 +61,8 @@ def look(job: Manifest | None, pods: Sequence[Manifest], *, minutes: int, now: d
         return _of_ended(job, max(pods, key=_made_at), minutes)
     if job is None:
         return Sight("absent", _DELETED_JOB)
-    return Sight("ended", _of_job(job))
+    told = _of_ended(job, last, minutes).why if last is not None else ""
+    return Sight("ended", told or _of_job(job))
 
 
 def _of_living(job: Manifest | None, pod: Manifest, now: datetime) -> Sight:

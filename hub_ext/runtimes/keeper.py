@@ -39,6 +39,7 @@ class Seen:
     Attributes:
         job: Its Job.
         pods: Its pods.
+        last: The last of them, as it was when it was deleted, while none is there.
         current: Whether the API server answers, so that this is true now.
         settled: Whether it has done so long enough that what is not here is not there.
     """
@@ -47,6 +48,7 @@ class Seen:
     pods: tuple[Manifest, ...]
     current: bool
     settled: bool
+    last: Manifest | None = None
 
 
 @dataclass
@@ -84,6 +86,7 @@ class Keeper:
         self._watches: list[Watch] = []
         self._jobs: dict[str, Manifest] = {}
         self._pods: dict[str, dict[str, Manifest]] = {}
+        self._last: dict[str, Manifest] = {}  # launch → its last pod, from its deletion to that of the Job
         self._making: dict[str, Making] = {}
         self._taking: dict[str, Future[None]] = {}
         self._asked: dict[str, float] = {}
@@ -160,6 +163,7 @@ class Keeper:
         if one["kind"] == "Job":
             if change == "DELETED":
                 self._jobs.pop(launch_id, None)
+                self._last.pop(launch_id, None)
             else:
                 self._jobs[launch_id] = one
         else:
@@ -167,6 +171,8 @@ class Keeper:
             pods[one["metadata"]["name"]] = one
             if change == "DELETED":
                 del pods[one["metadata"]["name"]]
+                if launch_id in self._jobs:
+                    self._last[launch_id] = one
             self._pods[launch_id] = pods  # a new one each time: others read it in their threads
             if not pods:
                 del self._pods[launch_id]
@@ -182,7 +188,7 @@ class Keeper:
             self._current_since = at
         settled = self._current_since is not None and at - self._current_since >= _SETTLED
         pods = tuple(self._pods.get(launch_id, {}).values())
-        return Seen(self._jobs.get(launch_id), pods, current, settled)
+        return Seen(self._jobs.get(launch_id), pods, current, settled, None if pods else self._last.get(launch_id))
 
     def ids(self) -> set[str]:
         """Return the ids of launches that have a Job or a pod, as far as is known."""
@@ -299,7 +305,7 @@ class Keeper:
 
         await self._until_done(all_of_it)
         await asyncio.to_thread(then)
-        for known in (self._making, self._asked, self._taking):
+        for known in (self._making, self._asked, self._taking, self._last):
             known.pop(launch_id, None)
 
     async def _delete(self, launch_id: str, namespace: str) -> None:

@@ -137,7 +137,7 @@ class KubernetesRuntime:
             process: Where it is.
         """
         begun, seen = self._mirror.has_begun(launch_id), self._keeper.seen(launch_id)
-        sight = look(seen.job, seen.pods, minutes=int((process or {}).get("minutes", 0)), now=now())
+        sight = look(seen.job, seen.pods, last=seen.last, minutes=int((process or {}).get("minutes", 0)), now=now())
         outcome = self._mirror.folder(launch_id).read_outcome()
         if outcome is not None:
             return Ended(begun=True, outcome=outcome, reason=sight.why if sight.state != "waits" else "")

@@ -121,3 +121,12 @@ def test_a_job_without_a_pod_says_that_the_quota_is_used_up() -> None:
     events = [{"reason": "SuccessfulCreate"}, {"reason": "FailedCreate", "message": message, "lastTimestamp": "1"}]
     assert why_no_pod(events).startswith("you have as much at once as you may (servers and runs: 6 of 6 in use")
     assert why_no_pod(events[:1]) == ""
+
+
+def test_a_job_that_is_over_tells_how_its_last_pod_went_though_that_is_deleted() -> None:
+    lost = pod("Failed", terminated(137), status=DISRUPTED, deletionTimestamp="2026-03-01T12:00:10Z")
+    by_hand = pod("Failed", terminated(143), deletionTimestamp="2026-03-01T12:00:10Z")
+    told = [look(OVER, [], minutes=90, now=NOW, last=one).why for one in (lost, by_hand, None)]
+    assert told[0] == "its node is gone, or was taken out of service"
+    assert told[1:] == ["its pod was deleted from outside"] * 2
+    assert look(JOB, [], minutes=90, now=NOW, last=lost) == Sight("waits")

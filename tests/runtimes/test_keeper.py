@@ -57,10 +57,25 @@ def test_a_launch_is_known_by_its_job_or_any_of_its_pods_until_all_are_gone(kept
     kept._noted("DELETED", job)
     kept._noted("DELETED", first)
     assert kept.ids() == {"l-1"}
+    assert kept.seen("l-1").last is None
     assert kept.namespace("l-1") == WHERE
     kept._noted("DELETED", second)
     assert kept.ids() == set()
     assert kept.seen("l-1").pods == ()
+
+
+def test_how_the_last_pod_ended_is_known_as_long_as_its_job(kept: Keeper) -> None:
+    job, pod = reported("Job", "l-1"), reported("Pod", "l-1", "l-1-a")
+    kept._noted("ADDED", job)
+    kept._noted("ADDED", pod)
+    assert kept.seen("l-1").last is None
+    kept._noted("DELETED", pod)
+    assert kept.seen("l-1").last is pod
+    kept._noted("ADDED", reported("Pod", "l-1", "l-1-b"))
+    assert kept.seen("l-1").last is None
+    kept._noted("DELETED", reported("Pod", "l-1", "l-1-b"))
+    kept._noted("DELETED", job)
+    assert kept.seen("l-1").last is None
 
 
 def test_a_pod_that_changes_is_the_same_one(kept: Keeper) -> None:
