@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import (
+    access,
     catalog_pages,
     decide,
     gallery,
@@ -22,6 +23,7 @@ ALL = {
     "decide": decide.main,
     "catalog_pages": catalog_pages.main,
     "gallery": gallery.main,
+    "access": access.main,
     "memory": memory.main,
 }
 ON_A_CLUSTER = {  # only when named

@@ -28,7 +28,7 @@ from hub_ext.embedded.processes import free_port
 from hub_ext.people import ROLE_GROUPS
 from hub_ext.settings import HubExt
 from hub_ext.spawner import ended
-from hub_ext.spawner.guard import ACT_IN_ROLES, SPAWNERS, Refused, refuse_what_changes_servers, value_of
+from hub_ext.spawner.guard import ACT_IN_ROLES, SERVICE_SCOPES, SPAWNERS, Refused, refuse_what_changes_servers, value_of
 
 _Container = TypeVar("_Container", list[Any], dict[str, Any], set[str])
 
@@ -52,8 +52,8 @@ def configure(c: Config, service: Literal["managed", "external"] = "managed", *,
       `JupyterHub.default_url`, unless it is set;
     - **appends** to `JupyterHub.services` (the sharing service, which signs people in without asking, and a second
       OAuth client for "pick a file from my server", which asks), `load_roles` (one for the service: names and groups of
-      users, no more; one for the group of each role), `custom_scopes`, `extra_user_scopes` (users may reach the
-      service, and act in the roles that their groups give), `template_paths`, `template_vars`;
+      users, and the end of servers; one for the group of each role), `custom_scopes`, `extra_user_scopes` (users may
+      reach the service, and act in the roles that their groups give), `template_paths`, `template_vars`;
     - **leaves alone** everything else: authenticator, proxy, addresses, database of the Hub, limits, your own pages;
     - **refuses**, by stopping the Hub with the name of the setting, what would put into a server what no profile names:
       every setting of a spawner that is not in `guard.HARMLESS` (hooks before the start, group overrides, command,
@@ -117,8 +117,8 @@ def _roles(c: Config, settings: HubExt) -> None:
     roles: list[dict[str, Any]] = [
         {
             "name": "hub-ext-service",
-            "description": "hub-ext's sharing service: who somebody is, and her groups now",
-            "scopes": ["read:users:name", "read:users:groups"],
+            "description": "hub-ext's sharing service: people, groups, and the end of servers without a right",
+            "scopes": list(SERVICE_SCOPES),
             "services": [settings.service_name],
         }
     ]

@@ -73,6 +73,14 @@ class HubExt(Configurable):
     entitlement_days = Integer(
         366, min=1, help="How far away the end of an entitlement may be when it is granted, in days."
     ).tag(config=True)
+    entitlement_reminder = Float(
+        7.0, min=0, help="How many days before its end an entitlement is reminded of, on home page and start page."
+    ).tag(config=True)
+    entitlement_grace = Integer(
+        30,
+        min=0,
+        help="Minutes that a server may go on when the entitlement that it runs by has ended; then it is stopped.",
+    ).tag(config=True)
     budget = Dict(
         key_trait=Enum(["servers", "runs", "cpu_hours", "memory_hours", "gpu_hours", "storage_gb"]),
         value_trait=Float(min=0),

@@ -75,6 +75,14 @@ def rights_reference() -> str:
     return "\n".join(lines) + "\n"
 
 
+def roles_reference() -> str:
+    """Who may do what, as the tests try it."""
+    sys.path.insert(0, str(ROOT))
+    from tests.roles import as_markdown
+
+    return as_markdown()
+
+
 def schema(kind: str) -> str:
     """The JSON Schema of a file of the profiles folder."""
     from hub_ext.cli_profiles import models
@@ -101,6 +109,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/reference/settings.md": settings_reference,
     "docs/reference/cli.md": cli_reference,
     "docs/reference/rights.md": rights_reference,
+    "docs/reference/roles.md": roles_reference,
     "docs/reference/enclave.schema.json": partial(schema, "enclave"),
     "docs/reference/lock.schema.json": partial(schema, "lock"),
     "docs/reference/policy.schema.json": partial(schema, "policy"),

@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT))
 
 from playwright.sync_api import Browser  # noqa: E402
 
+from scripts.screenshots_access import take_access  # noqa: E402
 from tests.functional.browser import SERVICE, Visitor, chromium, visiting  # noqa: E402
 from tests.functional.conftest import Platform, running  # noqa: E402
 
@@ -170,6 +171,7 @@ def main() -> int:
             ann.go("gallery")
             ann.picture("gallery-dark")
         take_curators(Path(folder), browser, pictures)
+        take_access(Path(folder), browser, pictures)
     print(f"{len(list(pictures.glob('*.png')))} pictures in {pictures.relative_to(ROOT)}")
     return 0
 

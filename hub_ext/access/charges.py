@@ -8,7 +8,7 @@ twice or never; `keeper.py` finds what a crash or somebody else's hand left behi
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -69,23 +69,18 @@ def standings(
     if lock and (len(holders) > 1 or own is not None or usual != Amounts()):
         _lock(session, holders)
     used, homes = _used(session, holders, at)
-    found = []
-    for kind, name in holders:
-        row = budgets.get((kind, name))
-        limits = _limits(row) if row is not None else Amounts()
-        softs = [one.soft for one in (row, everyone if kind == "person" else None) if one is not None]
-        found.append(
-            Standing(
-                kind=kind,
-                name=name,
-                limits=limits.over(usual) if kind == "person" else limits,
-                used=used.get((kind, name), _amounts()),
-                soft=softs[0] if softs else 80,
-                month=month_of(at),
-                home=homes.get(name, 0) if kind == "person" else homes.get(user, 0),
-            )
-        )
-    return found
+    home = homes.get(user, 0)
+    found = [_standing(("person", user), [row for row in (own, everyone) if row is not None], used, at, home)]
+    found[0] = replace(found[0], limits=found[0].limits.over(usual))
+    return found + [_standing(holder, [budgets[holder]], used, at, home) for holder in holders[1:]]
+
+
+def _standing(holder: Holder, rows: list[Budget], used: dict[Holder, Amounts], at: datetime, home: int) -> Standing:
+    """Return how a holder stands; of several budgets the first counts."""
+    kind, name = holder
+    limits = _limits(rows[0]) if rows else Amounts()
+    soft = rows[0].soft if rows else 80
+    return Standing(kind, name, limits, used.get(holder, _amounts()), soft, month_of(at), home)
 
 
 def _budgets(session: Session, user: str, groups: Collection[str]) -> dict[tuple[str, str], Budget]:

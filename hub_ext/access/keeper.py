@@ -1,4 +1,5 @@
-"""Keeps what is counted true: one process, by lease, gives back what a crash left, and removes half-made imports."""
+"""Keeps what is counted true: one process, by lease, gives back what a crash left, removes half-made imports, and sees
+to the end of entitlements."""
 
 from __future__ import annotations
 
@@ -8,16 +9,19 @@ from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 from sqlalchemy import Select, or_, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from hub_ext.access.budgets import wanted_of
 from hub_ext.access.charges import charge_again, release
+from hub_ext.access.expiry import Expiry, Hub
 from hub_ext.access.transfer import Transfer
 from hub_ext.catalog.decide import Purpose
 from hub_ext.catalog.models import Spec
 from hub_ext.db.session import Database
 from hub_ext.db.tables import BudgetCharge, DecisionRow, Run, ServerStart
 from hub_ext.db.types import now
+from hub_ext.errors import HubExtError
 from hub_ext.leases import OwnLease
 from hub_ext.looking import Looking
 
@@ -38,22 +42,38 @@ class Keeper(Looking):
     Args:
         database: The database.
         transfer: Knows imports.
+        expiry: Knows which entitlements end.
+        hub: Stops servers.
     """
 
     job = "a look at what is counted"
 
-    def __init__(self, database: Database, transfer: Transfer) -> None:
+    def __init__(self, database: Database, transfer: Transfer, expiry: Expiry, hub: Hub) -> None:
         super().__init__(OwnLease(database, LEASE, _LEASE), _PAUSE)
         self._database = database
         self._transfer = transfer
+        self._expiry = expiry
+        self._hub = hub
+        self._looked = False
 
     def look(self) -> None:
         """Make what is counted true, if the lease is ours."""
+        self._looked = False
         if self.lease.hold():
             found = mend(self._database, now())
-            swept = self._transfer.sweep()
-            if found or swept:
-                log.info("made true: %s charges, %s imports", found, swept)
+            swept, reminded = self._transfer.sweep(), self._expiry.remind()
+            if found or swept or reminded:
+                log.info("made true: %s charges, %s imports; %s entitlements end soon", found, swept, reminded)
+            self._looked = True
+
+    async def looked(self) -> None:
+        """End what runs by no right any more, if the lease is ours."""
+        if not self._looked:
+            return
+        try:
+            await self._expiry.end_what_has_no_right(self._hub)
+        except (HubExtError, SQLAlchemyError) as error:
+            log.warning("a look at what runs by no right failed (%s); it is tried again", type(error).__name__)
 
 
 def mend(database: Database, at: datetime) -> int:

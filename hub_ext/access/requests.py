@@ -76,6 +76,22 @@ class Wanted:
     limit: int = 30
 
 
+def check_may_ask(person: Person) -> None:
+    """Refuse what a notebook does in somebody's name.
+
+    Args:
+        person: Who asks.
+
+    Raises:
+        Forbidden: If it is a notebook server's own token.
+    """
+    if not person.may_administer:
+        raise Forbidden(
+            "This token may not ask for access: a notebook server's own, or one made without that right.",
+            hint="Ask in the browser, or with a token of your own.",
+        )
+
+
 class AccessRequests:
     """Takes, answers and lists requests for access.
 

@@ -115,22 +115,26 @@ def month_of(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m}"
 
 
-def held_against(standings: Iterable[Standing], wanted: Wanted) -> tuple[list[Reason], list[Reason]]:
+def held_against(
+    standings: Iterable[Standing], wanted: Wanted, measures: Iterable[str] = MEASURES
+) -> tuple[list[Reason], list[Reason]]:
     """Say whether one more fits into every budget that it counts against.
 
     Hours are looked at when something starts: what runs goes on, for its lifetime at most.
 
     Args:
         standings: Of the person, and of each group with a budget that she is in.
-        wanted: What is to start.
+        wanted: What is to start, or to go on.
+        measures: Those that are looked at.
 
     Returns:
         Why it does not fit, and what to be warned of.
     """
     reasons: list[Reason] = []
     warnings: list[Reason] = []
+    looked_at = tuple(measures)
     for standing in standings:
-        for measure in MEASURES:
+        for measure in looked_at:
             limit = standing.limits.of(measure)
             if limit is None:
                 continue
@@ -209,3 +213,28 @@ def cost(wanted: Wanted) -> Iterator[str]:
 def _number(value: float) -> str:
     """Return a number as people write it: whole where it is, else with one digit, never rounded up to a limit."""
     return f"{value:.0f}" if value == int(value) else f"{int(value * 10) / 10:.1f}"
+
+
+def before_start(standings: Iterable[Standing], wanted: Wanted) -> str:
+    """Return what a start takes and how it stands with the budgets that it counts against, as a sentence.
+
+    Args:
+        standings: Of the person, and of each group with a budget that she is in.
+        wanted: What would start.
+
+    Returns:
+        The sentence; empty where nothing of it is limited.
+    """
+    told = [
+        sentence(standing, measure)
+        for standing in standings
+        for measure in (*A_MONTH, "storage")
+        if standing.limits.of(measure) is not None and wanted.of(measure)
+    ]
+    if not told:
+        return ""
+    cores = _number(wanted.room.cpu)
+    parts = [f"{cores} core{'' if cores == '1' else 's'}", f"{human_size(wanted.room.memory)} of memory"]
+    if wanted.room.gpu:
+        parts.append(f"{wanted.room.gpu} GPU{'' if wanted.room.gpu == 1 else 's'}")
+    return f"This start takes {', '.join(parts)} each hour; {'; '.join(told)}."

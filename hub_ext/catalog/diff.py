@@ -163,6 +163,7 @@ def _about(before: Profile | None, after: Profile) -> Iterator[str]:
     pairs.append(("environment of local processes", before.spec.local.environment, after.spec.local.environment))
     pairs.append(("stops when idle for", before.spec.lifetime.idle, after.spec.lifetime.idle))
     pairs.append(("ends after", before.spec.lifetime.maximum, after.spec.lifetime.maximum))
+    pairs.append(("may be kept for another hour", before.spec.lifetime.extensions, after.spec.lifetime.extensions))
     for field, old, new in pairs:
         if old != new:
             yield f"{field}: was {_plain(old)} and is {_plain(new)}."
@@ -293,7 +294,7 @@ def _most(profile: Profile) -> dict[str, float]:
         "memory": parse_size(spec.resources.memory.limit),
         "cpu": spec.resources.cpu.limit,
         "gpu": spec.resources.gpu,
-        "maximum": spec.lifetime.maximum,
+        "maximum": spec.lifetime.longest,
         "home": parse_size(spec.storage.home.size) if spec.storage.home else 0,
     }
     fields = {
@@ -307,5 +308,6 @@ def _most(profile: Profile) -> dict[str, float]:
         name = fields.get(option.sets)
         if name is not None:
             sizes = [parse_size(one) if option.type == "quantity" else float(one) for one in ends(option)]
+            sizes = [one + 60 * spec.lifetime.extensions for one in sizes] if name == "maximum" else sizes
             found[name] = max(found[name], *sizes)
     return found

@@ -203,6 +203,15 @@ class Lifetime(Model):
 
     idle: Annotated[int, Field(ge=1, le=10080, strict=True)] = 60
     maximum: Annotated[int, Field(ge=1, le=43200, strict=True)] = 720
+    extensions: Annotated[int, Field(ge=0, le=72, strict=True)] = Field(
+        default=0,
+        description="How often the person whose server it is may keep it for another hour past `maximum`; 0: never.",
+    )
+
+    @property
+    def longest(self) -> int:
+        """Minutes that a server can be kept for at most."""
+        return self.maximum + 60 * self.extensions
 
 
 class Control(Model):
@@ -262,6 +271,8 @@ class Profile(Model):
         content = self.model_dump(mode="json", by_alias=True)
         if self.metadata.order == USUAL_ORDER:
             del content["metadata"]["order"]
+        if not self.spec.lifetime.extensions:
+            del content["spec"]["lifetime"]["extensions"]
         return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     @property

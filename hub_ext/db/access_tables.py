@@ -38,6 +38,7 @@ class Entitlement(Base):
     shortened_by: Mapped[str | None] = mapped_column(String(255))
     shortened_at: Mapped[datetime | None]
     shortened_why: Mapped[str] = mapped_column(Text, default="", server_default="")
+    reminded_at: Mapped[datetime | None]  # when its end was announced
 
 
 class EntitlementImport(Base):

@@ -305,6 +305,9 @@ class ServerStart(Base):
     asked_at: Mapped[datetime] = mapped_column(default=now)
     ready_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    kept: Mapped[int] = mapped_column(default=0, server_default="0")  # hours past its usual end
+    must_end_at: Mapped[datetime | None]  # it runs by no right any more, and is stopped then
+    must_end_why: Mapped[str] = mapped_column(Text, default="", server_default="")
 
 
 class AuditRow(Base):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hub_ext.catalog.idleness import idle_arguments
 from hub_ext.catalog.models import Profile, Spec
 from hub_ext.catalog.policy import Enclave
 from hub_ext.catalog.quantities import parse_size
@@ -122,7 +123,7 @@ def _pod_spec(spec: Spec, image: str, profile: str, secret: str, *, server: bool
         env={"HUB_EXT_PROFILE": profile},
         home_claim="home" if server and spec.storage.home is not None else None,
         port=objects.PORT if server else None,
-        deadline=min(spec.lifetime.maximum * 60 + (0 if server else RUN_GRACE), _LONGEST),
+        deadline=min(spec.lifetime.longest * 60 if server else spec.lifetime.maximum * 60 + RUN_GRACE, _LONGEST),
         secret=secret,
     )
 
@@ -138,14 +139,7 @@ def server_name(name: str) -> str:
 
 def server_command(spec: Spec) -> list[str]:
     """Return what the pod of a server runs; it ends by itself when nobody uses it."""
-    idle = spec.lifetime.idle * 60
-    return [
-        *SERVER_COMMAND,
-        f"--ServerApp.shutdown_no_activity_timeout={idle}",
-        f"--MappingKernelManager.cull_idle_timeout={idle}",
-        f"--MappingKernelManager.cull_interval={min(60, idle)}",
-        "--MappingKernelManager.cull_connected=True",
-    ]
+    return [*SERVER_COMMAND, *idle_arguments(spec.lifetime.idle)]
 
 
 def _around(where: str, enclave: Enclave, room: Room) -> tuple[Manifest, ...]:

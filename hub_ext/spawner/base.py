@@ -12,6 +12,7 @@ from jupyterhub.spawner import Spawner, SpawnException
 from tornado.ioloop import PeriodicCallback
 from traitlets import Unicode
 
+from hub_ext.access.looking import look
 from hub_ext.catalog.decide import Decision
 from hub_ext.catalog.models import Profile, Spec
 from hub_ext.db.types import new_id
@@ -64,6 +65,9 @@ class DecidedSpawner(Spawner):
     """A spawner that starts what was decided and nothing else. Subclasses say how (`launch`, `withdraw`)."""
 
     ended_by = ""  # who asked for the end; set by the request's handler
+    ended_why = ""  # why our service did; set likewise
+    lasts = 0.0  # seconds of its life after which the server is ended; 0 for no limit
+    extensions = 0  # how many more hours its person may keep it for
     start_id = ""  # the start that this server stands for
     spec: Spec | None = None
     rendering: Rendering | None = None  # the objects that were judged
@@ -145,13 +149,15 @@ class DecidedSpawner(Spawner):
             SpawnException: If it is denied (403), cannot be decided now (503), or does not come up (500).
         """
         self._refuse_changed_settings()
-        self.ended_by, self.start_id = "", new_id("s")
+        self.ended_by, self.ended_why, self.start_id = "", "", new_id("s")
         ended.remember(self.user.name, self.name, "")
         try:
             decision = await self._decide()
             assert decision.profile is not None  # noqa: S101  # an allowed decision has both
             assert decision.spec is not None  # noqa: S101
             self.spec, self.rendering = decision.spec, decision.rendering
+            self.lasts = decision.spec.lifetime.maximum * 60.0
+            self.extensions = decision.spec.lifetime.extensions
             address = await self.launch(decision.profile, decision.spec)
         except asyncio.CancelledError:
             await self._cancelled()
@@ -176,11 +182,12 @@ class DecidedSpawner(Spawner):
     async def form(self) -> str:
         """Return the start page's cards; while the database is away, without what it says of her."""
         groups = tuple(group.name for group in self.user.groups)
+        viewer = self.handler.current_user if self.handler else None
         try:
-            facts = await self.in_thread(self.ledger.decisions.facts_of, self.user.name, groups)
+            found = await self.in_thread(look, self.ledger.decisions, self.user.name, groups)
         except Unavailable:
-            facts = None
-        return form.render(self, facts)
+            found = None
+        return form.render(self, found, own=viewer is not None and viewer.name == self.user.name)
 
     # The decision.
 
@@ -242,6 +249,26 @@ class DecidedSpawner(Spawner):
         self.progress_of_start.booting(typical or _FIRST_GUESS)
 
     # Outcomes.
+
+    def words_of_end(self) -> str:
+        """Return why a server that somebody stopped is no more."""
+        return self.ended_why or (f"Stopped by {self.ended_by}." if self.ended_by else "Stopped.")
+
+    async def is_overdue(self, lived: float) -> bool:
+        """Return whether a server's time is over; while nobody knows how long it was kept for, it is not.
+
+        Args:
+            lived: Seconds that it has run, by its process or pod: a clock that is set forward ends nobody's work.
+        """
+        if not self.lasts or lived <= self.lasts:
+            return False
+        if not self.extensions or lived > self.lasts + self.extensions * 3600:
+            return True
+        try:
+            kept = await self.in_thread(self.ledger.kept, self.start_id)
+        except Unavailable:
+            return False
+        return lived > self.lasts + kept * 3600
 
     def write_down(self, outcome: Outcome) -> Awaitable[None]:
         """Write an outcome into our database, in a thread; nobody has to wait for it."""

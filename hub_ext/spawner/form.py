@@ -7,32 +7,28 @@ profile; the fields of a card carry the profile's name, so that only those of th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from hub_ext.access.budgets import wanted_of
+from hub_ext.access.looking import Look
+from hub_ext.catalog.budget import Wanted, before_start, held_against
 from hub_ext.catalog.decide import Facts, may_use
 from hub_ext.catalog.loading import Catalog
-from hub_ext.catalog.models import Option, Profile, Spec
-from hub_ext.catalog.options import Misfit, Remembered, allowed_words, apply, choose_all, remembered, shown
-from hub_ext.catalog.quantities import human_size, parse_size
+from hub_ext.catalog.models import Option, Profile
+from hub_ext.catalog.options import shown
 from hub_ext.errors import InvalidInput, Problem
 from hub_ext.spawner import ended
+from hub_ext.spawner.asking import Asking, asking
+from hub_ext.spawner.cards import Attempt, Card, Place, card, spec_of
 
 _LONGEST = 200
 _NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,19})?([eE][+-]?[0-9]{1,3})?")  # what a browser sends for one
-
-
-@dataclass
-class Attempt:
-    """What was typed in the request at hand, for the page that shows it again."""
-
-    options: dict[str, Any] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
 
 
 _attempt: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
@@ -106,218 +102,46 @@ def _value(values: list[str], option: Option | None) -> Any:
 # What is shown.
 
 
-@dataclass(frozen=True)
-class Control:
-    """One option as a field of the form."""
-
-    id: str
-    name: str
-    label: str
-    help: str
-    kind: str  # select | number | checkbox | text
-    value: Any
-    choices: tuple[tuple[Any, str], ...] = ()
-    minimum: Any = None
-    maximum: Any = None
-    step: str = "1"
-    problem: str = ""
-    changed: str = ""  # what was chosen the last time, and can be chosen no more
-
-
-@dataclass(frozen=True)
-class Card:
-    """One profile on the start page."""
-
-    name: str
-    version: int
-    title: str
-    line: str
-    sizes: tuple[str, ...]
-    keeper: str
-    badge: str
-    ends: bool
-    tags: tuple[str, ...]
-    controls: tuple[Control, ...]
-    denied: str = ""
-    ask: str = ""
-    last: bool = False
-    open: bool = False
-    dropped: tuple[str, ...] = ()
-
-    @property
-    def words(self) -> str:
-        """What the search looks at."""
-        return " ".join((self.name, self.title, self.line, self.keeper, *self.tags, *self.sizes)).casefold()
-
-
-def minutes(number: int) -> str:
-    """Return minutes in words people use."""
-    if number % 1440 == 0:
-        days = number // 1440
-        return f"{days} day{'s' if days > 1 else ''}"
-    if number % 60 == 0:
-        hours = number // 60
-        return f"{hours} hour{'s' if hours > 1 else ''}"
-    return f"{number} minute{'' if number == 1 else 's'}"
-
-
-def sizes(spec: Spec) -> tuple[str, ...]:
-    """Say what a profile gives, in words people use."""
-    cores = spec.resources.cpu.limit
-    found = [
-        f"{human_size(parse_size(spec.resources.memory.limit))} memory",
-        f"{cores:g} core{'' if cores == 1 else 's'}",
-        f"stops when idle for {minutes(spec.lifetime.idle)}",
-        f"at most {minutes(spec.lifetime.maximum)}",
-    ]
-    if spec.resources.gpu:
-        found.insert(2, f"{spec.resources.gpu} GPU{'' if spec.resources.gpu == 1 else 's'}")
-    return tuple(found)
-
-
-def _help(option: Option) -> str:
-    """Return what an option allows, where the control itself does not show it."""
-    if option.choices is not None or option.type == "boolean":
-        return ""
-    if option.type == "quantity":
-        low, high = (human_size(parse_size(bound)) for bound in (option.minimum, option.maximum))
-        return f"A size from {low} to {high}, such as {option.default}."
-    return f"It can be {allowed_words(option)}."
-
-
-def _choice_label(option: Option, choice: Any) -> str:
-    if option.type == "quantity":
-        return human_size(parse_size(choice))
-    return {True: "yes", False: "no"}.get(choice, str(choice)) if isinstance(choice, bool) else str(choice)
-
-
-def control(profile: Profile, name: str, value: Any, problem: str = "", changed: str = "") -> Control:
-    """Return an option as a field, set to a value.
-
-    Args:
-        profile: Whose option it is.
-        name: Name of the option.
-        value: What to show; None for the default.
-        problem: What was wrong with it.
-        changed: What the last time had, where that is not allowed any more.
-    """
-    option = profile.spec.options[name]
-    value = option.default if value is None else value
-    common: dict[str, Any] = {
-        "id": f"option-{profile.name}-{name}",
-        "name": f"option:{profile.name}:{name}",
-        "label": option.title,
-        "help": option.description or _help(option),
-        "value": value,
-        "problem": problem,
-        "changed": changed,
-    }
-    if option.choices is not None:
-        labels = tuple((choice, _choice_label(option, choice)) for choice in option.choices)
-        return Control(kind="select", choices=labels, **common)
-    if option.type == "boolean":
-        return Control(kind="checkbox", **common)
-    if option.type == "quantity":
-        return Control(kind="text", **common)
-    step = "1" if option.type == "integer" else "any"
-    return Control(kind="number", minimum=option.minimum, maximum=option.maximum, step=step, **common)
-
-
-def card(
-    profile: Profile,
-    attempt: Attempt,
-    last: Mapping[str, Any],
-    denied: tuple[str, str] = ("", ""),
-    badge: str = "",
-    *,
-    ends: bool = False,
-) -> Card:
-    """Return a profile as a card.
-
-    Args:
-        profile: The profile.
-        attempt: What was just typed, if it came back.
-        last: The options of the last start.
-        denied: Why she may not use it, and whom to ask; two empty texts if she may.
-        badge: Why it may be started; empty for nothing to say.
-        ends: Whether it is deprecated.
-    """
-    typed = attempt.options.get("profile") == profile.name
-    was_last = last.get("profile") == profile.name
-    chosen = attempt.options.get("options", {}) if typed else {}
-    kept = remembered(profile, _stored(last)) if was_last and not typed else Remembered({})
-    changed = {one.option: one for one in kept.changed}
-    wrong = {one.field.removeprefix("options."): one.message for one in attempt.problems} if typed else {}
-    return Card(
-        name=profile.name,
-        version=profile.version,
-        title=profile.metadata.title,
-        line=profile.spec.description,
-        sizes=sizes(_spec_with(profile, chosen or kept.values)),
-        keeper=profile.metadata.owner,
-        badge=badge,
-        ends=ends,
-        tags=profile.metadata.tags,
-        controls=tuple(
-            control(profile, name, chosen.get(name, kept.values.get(name)), wrong.get(name, ""), _changed(profile, one))
-            for name, one in ((name, changed.get(name)) for name in profile.spec.options)
-        ),
-        denied=denied[0],
-        ask=denied[1],
-        last=was_last,
-        open=bool((typed and attempt.problems) or (changed and not denied[0])),
-        dropped=tuple(one.option for one in kept.changed if one.option not in profile.spec.options),
-    )
-
-
-def _stored(last: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the options of the last start; what is no object was stored by nobody of ours."""
-    options = last.get("options")
-    return options if isinstance(options, dict) else {}
-
-
-def _changed(profile: Profile, misfit: Misfit | None) -> str:
-    """Return what the last time had, and what is nearest to it now."""
-    if misfit is None:
-        return ""
-    option = profile.spec.options[misfit.option]
-    nearest = "the usual one" if misfit.nearest is None else f"the nearest, {_choice_label(option, misfit.nearest)},"
-    return f"{misfit.message} That was your last choice; {nearest} is chosen now."
-
-
-def _spec_with(profile: Profile, chosen: Mapping[str, Any]) -> Spec:
-    """Return what Start would give: the profile with the options of the last time, where they still fit."""
-    values, misfits = choose_all(profile, chosen)
-    try:
-        return profile.spec if misfits else apply(profile, values)
-    except ValueError:
-        return profile.spec
-
-
-def facts_without_database(spawner: Any) -> Facts:
+def look_without_database(spawner: Any) -> Look:
     """Return what is true of a person but for what the database says of her."""
-    found: Facts = spawner.ledger.decisions.facts(group.name for group in spawner.user.groups)
-    return found
+    facts: Facts = spawner.ledger.decisions.facts(group.name for group in spawner.user.groups)
+    return Look(facts)
 
 
-def cards(spawner: Any, facts: Facts | None = None) -> list[Card]:
+def cards(spawner: Any, look: Look | None = None, *, own: bool = False) -> list[Card]:
     """Return all profiles for a person: last used first, then those she may use, then the others.
 
     Args:
         spawner: Whose server it is for.
-        facts: What is true of her; None for `facts_without_database`.
+        look: What is true of her; None for `look_without_database`.
+        own: Whether she looks at her own page, and may ask there.
     """
-    facts = facts or facts_without_database(spawner)
-    attempt = _attempt.get() or Attempt()
-    last = _last(spawner)
+    shown = look or look_without_database(spawner)
+    attempt, last = _attempt.get() or Attempt(), _last(spawner)
     found = []
-    for profile in facts.catalog.newest():
-        reason = may_use(profile, facts)
-        denied = (reason.message, reason.ask) if reason else ("", "")
-        standing = facts.catalog.standing(profile)
-        ends = standing.state == "deprecated"
-        found.append(card(profile, attempt, last, denied, standing.badge(facts.now), ends=ends))
-    return sorted(found, key=lambda one: (not one.last, bool(one.denied)))
+    for profile in shown.facts.catalog.newest():
+        wanted = wanted_of(spec_of(profile, attempt, last), "server")
+        place = _place(profile, shown, wanted)
+        if own and look is not None:
+            place = replace(place, asking=_asking(spawner, profile, shown, denied=bool(place.denied)))
+        found.append(card(profile, attempt, last, place))
+    return sorted(found, key=lambda one: (not one.last, bool(one.place.denied)))
+
+
+def _place(profile: Profile, look: Look, wanted: Wanted) -> Place:
+    """Return how a profile stands with a person."""
+    reason, standing = may_use(profile, look.facts), look.facts.catalog.standing(profile)
+    badge, ends = standing.badge(look.facts.now), standing.state == "deprecated"
+    if reason is not None:
+        return Place(reason.message, reason.ask, badge, ends)
+    full = tuple(one.message for one in held_against(look.standings, wanted)[0])
+    return Place(badge=badge, ends=ends, cost="" if full else before_start(look.standings, wanted), full=full)
+
+
+def _asking(spawner: Any, profile: Profile, look: Look, *, denied: bool) -> Asking:
+    settings = spawner.settings_of_ours
+    remind = timedelta(days=float(settings.entitlement_reminder))
+    return asking(profile, look, denied=denied, remind=remind, longest=timedelta(days=int(settings.entitlement_days)))
 
 
 def _last(spawner: Any) -> dict[str, Any]:
@@ -345,15 +169,16 @@ def _environment() -> Environment:
     return Environment(loader=PackageLoader("hub_ext.spawner"), autoescape=True)
 
 
-def render(spawner: Any, facts: Facts | None = None) -> str:
+def render(spawner: Any, look: Look | None = None, *, own: bool = False) -> str:
     """Return the form as HTML.
 
     Args:
         spawner: Whose server it is for.
-        facts: What is true of her; None for `facts_without_database`.
+        look: What is true of her; None for `look_without_database`.
+        own: Whether she looks at her own page, and may ask there.
     """
     attempt = _attempt.get() or Attempt()
     general = [one.message for one in attempt.problems if not one.field.startswith("options.")]
     template = _environment().get_template("cards.html")
     why = ended.why(spawner.user.name, spawner.name)
-    return template.render(cards=cards(spawner, facts), general=general, lost=lost(spawner), ended=why)
+    return template.render(cards=cards(spawner, look, own=own), general=general, lost=lost(spawner), ended=why)

@@ -9,6 +9,10 @@ from traitlets.config import Config, ConfigurableError, LazyConfigValue
 # A session or token needs this scope to approve, review, entitle or administer.
 ACT_IN_ROLES = "custom:hub-ext:act-in-roles"
 
+# What the sharing service may at the Hub: ask who somebody is and which groups she is in (at each decision), list
+# people and groups (for who looks after them), and stop a server whose person may not have it any more.
+SERVICE_SCOPES = ("read:users:name", "read:users:groups", "list:users", "list:groups", "read:groups", "delete:servers")
+
 # The spawner of each runtime, and the short name that it also has.
 SPAWNERS = {
     "local": ("hub_ext.spawner.local.LocalSpawner", "hub-ext-local"),

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import urlsplit
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
+from jupyterhub import orm
 from jupyterhub.apihandlers.users import UserServerAPIHandler
-from jupyterhub.handlers.pages import HomeHandler
+from jupyterhub.handlers.pages import HomeHandler, SpawnHandler
 from jupyterhub.scopes import needs_scope
-from tornado.web import RequestHandler, authenticated
+from tornado.httputil import url_concat
+from tornado.web import HTTPError, RequestHandler, authenticated
+
+from hub_ext.errors import Conflict, Forbidden, InvalidInput, Unavailable
+from hub_ext.people import Person
+from hub_ext.settings import HubExt
+from hub_ext.spawner import asking
+from hub_ext.spawner.asking import Typed
+from hub_ext.spawner.guard import ACT_IN_ROLES
+from hub_ext.spawner.why import WHY
 
 _LONGEST_CANCEL = 5.0  # seconds until a start that was cancelled has put away what it made
 
@@ -25,13 +37,21 @@ class EndServerHandler(UserServerAPIHandler):
         user = self.find_user(user_name)
         spawner = user.spawners.get(server_name) if user is not None else None
         if spawner is not None:
-            spawner.ended_by = self.current_user.name
+            spawner.ended_by, spawner.ended_why = self._who_and_why()
             if spawner.pending == "spawn" and spawner._spawn_future is not None:  # as JupyterHub does
                 start = spawner._spawn_future
                 start.cancel()
                 await asyncio.wait([start], timeout=_LONGEST_CANCEL)
                 await self.stop_single_user(user, server_name)
         await super().delete(user_name, server_name)
+
+    def _who_and_why(self) -> tuple[str, str]:
+        """Return who ends it; nobody, and why, where it is our own service."""
+        asks, why = self.current_user, self.request.headers.get(WHY, "")
+        ours = HubExt(config=self.config).service_name
+        if isinstance(asks, orm.Service) and asks.name == ours and why:
+            return "", unquote(why)
+        return str(asks.name), ""
 
 
 class LeadHome(HomeHandler):
@@ -47,10 +67,62 @@ class LeadHome(HomeHandler):
         await super().get()
 
 
+class AskHandler(SpawnHandler):
+    """``ask-access``: what the form on a greyed card sends. Who asks is who is signed in, for herself."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Lead to the start page: somebody reloaded what a mistake had left."""
+        self.redirect(f"{self.hub.base_url}spawn")
+
+    @authenticated
+    async def post(self) -> None:
+        """Ask; the card then says that it waits, or what is wrong with what was typed."""
+        profile = self.get_body_argument("profile", "")
+        typed = Typed(profile, *(self.get_body_argument(f"{name}:{profile}", "") for name in ("reason", "until")))
+        groups = frozenset(group.name for group in self.current_user.groups)
+        person = Person(self.current_user.name, groups, may_administer=ACT_IN_ROLES in self.expanded_scopes)
+        spawner = self.current_user.spawner
+        spawner.handler = self
+        try:
+            await spawner.in_thread(spawner.ledger.ask, person, typed)
+        except Forbidden as error:
+            raise HTTPError(403, error.detail) from None
+        except Unavailable as error:
+            await self._show(spawner, replace(typed, errors={"": f"{error.detail} {error.hint}"}), 503)
+        except (InvalidInput, Conflict) as error:
+            errors = {one.field: f"{_capital(one.message)}." for one in error.problems} or {"": error.detail}
+            await self._show(spawner, replace(typed, errors=errors), 409 if isinstance(error, Conflict) else 422)
+        else:
+            self.redirect(f"{self.hub.base_url}spawn#title-{quote(profile, safe='')}", status=303)
+
+    async def _show(self, spawner: Any, typed: Typed, status: int) -> None:
+        """Show the start page again, with what was typed."""
+        asking.keep(typed)
+        self.set_status(status)
+        address = url_concat(f"{self.hub.base_url}spawn", {"_xsrf": self.xsrf_token.decode("ascii")})
+        html = await self.render_template(
+            "spawn.html",
+            for_user=self.current_user,
+            auth_state=None,
+            spawner_options_form=await spawner.form(),
+            error_title="Nothing was asked for.",
+            error_message=typed.errors.get("profile", ""),
+            url=address,
+            spawner=spawner,
+        )
+        self.finish(html)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def handlers() -> list[tuple[str, type[RequestHandler]]]:
     """Return what has to come before JupyterHub's own handlers."""
     return [
         (r"/home", LeadHome),
+        (r"/ask-access", AskHandler),
         (r"/api/users/([^/]+)/server", EndServerHandler),
         (r"/api/users/([^/]+)/servers/([^/]*)", EndServerHandler),
     ]

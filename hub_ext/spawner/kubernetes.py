@@ -24,9 +24,9 @@ from hub_ext.kubernetes.watch import Key
 from hub_ext.spawner.answering import telling_line
 from hub_ext.spawner.base import DecidedSpawner, StartFailed
 from hub_ext.spawner.booting import Boot, address_of, make_pod
-from hub_ext.spawner.form import minutes
+from hub_ext.spawner.cards import minutes
 from hub_ext.spawner.ledger import Outcome
-from hub_ext.spawner.pods import Pods
+from hub_ext.spawner.pods import Pods, lived
 
 log = structlog.get_logger("hub_ext.spawner.kubernetes")
 
@@ -231,6 +231,8 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
             "pod": self.pod_name,
             "hub": self._hub_url,
             "limit": self._limit,
+            "lasts": self.lasts,
+            "extensions": self.extensions,
             "token": self.token_id,
         }
 
@@ -241,12 +243,13 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
         self.namespace = str(state.get("namespace", self.namespace))
         self.pod_name = str(state.get("pod", self.pod_name))
         self._hub_url, self._limit = str(state.get("hub", "")), str(state.get("limit", ""))
+        self.lasts, self.extensions = float(state.get("lasts", 0)), int(state.get("extensions", 0))
         self.token_id = state.get("token")
 
     def clear_state(self) -> None:
         """Forget a server that has ended."""
         Spawner.clear_state(self)
-        self._ready = False
+        self._ready, self.lasts, self.extensions = False, 0.0, 0
 
     async def get_url(self) -> str:
         """Return the server's address, also of one that an earlier Hub only half started."""
@@ -269,6 +272,8 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
             return None
         pod = pods.get(self.key, self.start_id)
         end = words.Ended(words.DELETED) if pod is None else self._end_of(pod)
+        if end is None and self.extensions and await self.is_overdue(lived(pod)):  # else the cluster ends it itself
+            end = words.Ended(words.TIME_LIMIT)
         if end is None:
             self._take_up(pods)
             return None
@@ -328,7 +333,7 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
             removed = await pods.remove(self.key, launch, grace=1 if now else None, within=_STOPPING)
             if removed:
                 await pods.gone(self.key, launch, _STOPPING)
-        self._gone(f"Stopped by {self.ended_by}." if self.ended_by else "Stopped.")
+        self._gone(self.words_of_end())
 
     async def put_away(self, alive: Collection[str]) -> None:
         """Remove pods that no server stands behind."""

@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 
 from hub_ext import audit
 from hub_ext.access.charges import confirm, release
+from hub_ext.access.entitlements import Entitlements
+from hub_ext.access.requests import AccessRequests, check_may_ask
 from hub_ext.catalog.decide import Decision
 from hub_ext.catalog.loading import Catalog
 from hub_ext.db.session import Database
@@ -21,7 +23,10 @@ from hub_ext.db.tables import ServerStart
 from hub_ext.db.types import now
 from hub_ext.decisions import CatalogStore, DecisionPoint, parse_request
 from hub_ext.errors import InvalidInput, Unavailable
+from hub_ext.governance.shapes import read_time
+from hub_ext.people import Person
 from hub_ext.settings import HubExt
+from hub_ext.spawner.asking import Typed
 
 _OPEN = ("starting", "ready")
 _YOUNG = timedelta(seconds=30)  # a start that young may be known to a thread that has not said so yet
@@ -156,6 +161,35 @@ class Ledger:
             "profile": f"{start.profile} {start.profile_version}",
         }
         audit.record(session, asked.asker, "server.start", asked.subject, detail=detail)
+
+    def kept(self, start_id: str) -> int:
+        """Return for how many hours past its usual end a server was kept.
+
+        Args:
+            start_id: The start that it stands for.
+
+        Raises:
+            Unavailable: If the database does not answer.
+        """
+        with self.database.read() as session:
+            return session.scalar(select(ServerStart.kept).where(ServerStart.id == start_id)) or 0
+
+    def ask(self, person: Person, typed: Typed) -> None:
+        """Ask for access to a profile.
+
+        Args:
+            person: Who asks, for herself.
+            typed: What she typed; an empty end is none.
+
+        Raises:
+            Forbidden: If her session or token may not ask.
+            InvalidInput: If it cannot be; `problems` name the fields.
+            Conflict: If she may use it already, or too many requests of hers wait.
+        """
+        check_may_ask(person)
+        until = read_time("until", typed.until) if typed.until.strip() else None
+        requests = AccessRequests(Entitlements(self.database, self.decisions.catalog, self.settings), self.decisions)
+        requests.ask(person, typed.profile, typed.reason, until)
 
     def last_allowed(self, user: str, server: str) -> dict[str, Any] | None:
         """Return the options of the last start of a server that was allowed; None if there is none."""

@@ -15,6 +15,7 @@ from jupyterhub.spawner import SimpleLocalProcessSpawner
 from jupyterhub.utils import url_path_join
 from traitlets import default
 
+from hub_ext.catalog.idleness import idle_arguments
 from hub_ext.catalog.models import Profile, Spec
 from hub_ext.catalog.quantities import parse_size
 from hub_ext.embedded.processes import Recorded, descendants, end, free_port, signal_all
@@ -37,7 +38,6 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
     proc: subprocess.Popen[bytes] | None  # this and `server`: JupyterHub's, which has no types
     server: Any
     recorded: Recorded | None = None
-    lasts = 0.0  # seconds of its process's life after which the server is ended; 0 for no limit
     adopted = False
     _starting = False
     _routing: asyncio.Task[None] | None = None
@@ -94,16 +94,9 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
         self.ip, self.port = "127.0.0.1", free_port()
         self.mem_limit, self.mem_guarantee = parse_size(spec.resources.memory.limit), None
         self.cpu_limit, self.cpu_guarantee = spec.resources.cpu.limit, None
-        idle = spec.lifetime.idle * 60
-        self.args = [
-            f"--ServerApp.shutdown_no_activity_timeout={idle}",
-            f"--MappingKernelManager.cull_idle_timeout={idle}",
-            f"--MappingKernelManager.cull_interval={min(60, idle)}",
-            "--MappingKernelManager.cull_connected=True",
-        ]
+        self.args = idle_arguments(spec.lifetime.idle)
         if os.geteuid() == 0:  # in a container, mostly; JupyterLab wants to be asked
             self.args.append("--allow-root")
-        self.lasts = spec.lifetime.maximum * 60.0
         self._limit = f"{spec.lifetime.maximum} minutes"
         self._hub_url = str(self.hub.api_url)
         proxy = self.user.settings.get("proxy")
@@ -185,6 +178,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
             "start": self.start_id,
             "hub": self._hub_url,
             "lasts": self.lasts,
+            "extensions": self.extensions,
             "limit": self._limit,
             "token": self.token_id,
         }
@@ -195,6 +189,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
         self.start_id = str(state.get("start", ""))
         self._hub_url = str(state.get("hub", ""))
         self.lasts, self._limit = float(state.get("lasts", 0)), str(state.get("limit", ""))
+        self.extensions = int(state.get("extensions", 0))
         self.token_id = state.get("token")
         if "pid" in state and "started" in state:
             self.recorded = Recorded(int(state["pid"]), str(state["started"]))
@@ -203,7 +198,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
     def clear_state(self) -> None:
         """Forget a server that has ended."""
         super().clear_state()
-        self.recorded, self.lasts, self.adopted = None, 0.0, False
+        self.recorded, self.lasts, self.extensions, self.adopted = None, 0.0, 0, False
 
     async def get_url(self) -> str:
         """Return the server's address, also of one that an earlier Hub only half started."""
@@ -219,7 +214,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
             return None
         status = self._status()
         if status is None:
-            if self._is_overdue():
+            if not self._starting and self.recorded is not None and await self.is_overdue(self._lived()):
                 await self._end_tree(_GRACE)
                 self._gone(f"It reached its time limit of {self._limit}.")
                 return 0
@@ -228,11 +223,8 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
         self._gone("It ended by itself." if self.proc is not None else "It ended while the Hub was not running.")
         return status
 
-    def _is_overdue(self) -> bool:
-        """Return whether its time is over, by its process's age: a clock that is set forward ends nobody's work."""
-        if not self.lasts or self._starting or self.recorded is None:
-            return False
-        return (age({"started": self.recorded.started}) or 0.0) > self.lasts
+    def _lived(self) -> float:
+        return age({"started": self.recorded.started}) or 0.0 if self.recorded is not None else 0.0
 
     def _status(self) -> int | None:
         if self.proc is not None:
@@ -261,8 +253,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
         await self._end_tree(0.0 if now else _GRACE)
         if self.proc is not None:
             self.proc.poll()
-        words = f"Stopped by {self.ended_by}." if self.ended_by else "Stopped."
-        self._gone(words)
+        self._gone(self.words_of_end())
 
     async def _end_tree(self, grace: float) -> None:
         root = self.recorded.process() if self.recorded else None

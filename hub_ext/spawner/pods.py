@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 
@@ -33,6 +33,14 @@ def mounts(pod: Manifest, claim: str) -> bool:
     volumes = pod["spec"].get("volumes") or []
     used = any((one.get("persistentVolumeClaim") or {}).get("claimName") == claim for one in volumes)
     return used and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+
+
+def lived(pod: Manifest | None) -> float:
+    """Return the seconds since the node took a pod up; 0 for one that it has not."""
+    began = ((pod or {}).get("status") or {}).get("startTime")
+    if not began:
+        return 0.0
+    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(began)).total_seconds())
 
 
 class Pods:

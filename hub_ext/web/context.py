@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hub_ext.access.budgets import Budgets
 from hub_ext.access.entitlements import Entitlements
 from hub_ext.access.keeper import Keeper
+from hub_ext.access.lifetimes import Lifetimes
 from hub_ext.access.requests import AccessRequests
 from hub_ext.access.transfer import Transfer
 from hub_ext.access.usage import UsageReport
@@ -50,6 +51,7 @@ class Context:
         budgets: Manages budgets.
         usage: Who used what.
         keeper: Keeps what is counted true.
+        lifetimes: Says when servers end, and puts an end off.
         checks: What is known of checks of versions.
         checking: Works out the rest while nobody waits.
         publisher: Publishes notebooks.
@@ -79,6 +81,7 @@ class Context:
     budgets: Budgets
     usage: UsageReport
     keeper: Keeper
+    lifetimes: Lifetimes
     checks: Checks
     checking: BackgroundChecks
     publisher: Publisher

@@ -13,6 +13,7 @@ from tornado.web import RequestHandler
 
 from hub_ext.errors import Forbidden, NotFound, NotSignedIn, Unavailable
 from hub_ext.people import Person, roles_of
+from hub_ext.spawner.why import WHY
 
 # A session or token needs this scope to approve, review, entitle or administer; a notebook server's own has it not.
 ACT_IN_ROLES = "custom:hub-ext:act-in-roles"
@@ -21,6 +22,7 @@ ACT_IN_ROLES = "custom:hub-ext:act-in-roles"
 BELIEVED = 30
 
 _TIMEOUT = 10.0
+_LONGEST_WHY = 500
 _AWAY = "The Hub does not answer, so nobody can be told apart right now."
 
 
@@ -59,10 +61,14 @@ class HubClient:
             await self._http.close()
             self._http = None
 
-    async def _get(self, path: str) -> tuple[int, str]:
-        headers = {"Authorization": f"token {self._token}"}
+    async def _get(self, path: str, **more: str) -> tuple[int, str]:
+        return await self._ask("GET", path, more)
+
+    async def _ask(self, method: str, path: str, more: dict[str, str] | None = None) -> tuple[int, str]:
+        headers = {"Authorization": f"token {self._token}"} | (more or {})
+        url = f"{self._url}/{path}"
         try:
-            response = await self._http.fetch(f"{self._url}/{path}", headers=headers, raise_for_status=False)
+            response = await self._http.fetch(url, method=method, headers=headers, raise_for_status=False)
             return int(response.status), await response.text()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(_AWAY, hint="Try again in a moment.") from error
@@ -92,10 +98,96 @@ class HubClient:
             NotFound: If the Hub does not know her: she has never signed in.
             Unavailable: If the Hub does not answer, or does not let the service read groups.
         """
+        groups, _ = await self.all_of(name)
+        return groups
+
+    async def all_of(self, name: str) -> tuple[frozenset[str], bool]:
+        """Return the groups of somebody else as they are now, and whether the Hub calls her an admin.
+
+        Args:
+            name: Her name at the Hub.
+
+        Raises:
+            NotFound: If the Hub does not know her: she has never signed in.
+            Unavailable: If the Hub does not answer, or does not let the service read groups.
+        """
         model = await self._user(name)
         if model is None:
             raise NotFound("The Hub knows nobody of this name.", hint="Whoever has never signed in is not known there.")
-        return frozenset(model.get("groups", ()))
+        return frozenset(model.get("groups", ())), bool(model.get("admin", False))
+
+    async def people(self, part: str, first: int, most: int) -> tuple[list[dict[str, Any]], int]:
+        """Return some of the people whom the Hub knows, by name, and how many there are.
+
+        Args:
+            part: What their names hold; empty for all.
+            first: How many come before them.
+            most: How many.
+
+        Raises:
+            Unavailable: If the Hub does not answer, or does not let the service list people.
+        """
+        named = f"&name_filter={quote(part, safe='')}" if part else ""
+        return await self._page(f"users?sort=name&offset={first}&limit={most}{named}")
+
+    async def group_names(self, first: int, most: int) -> tuple[list[str], int]:
+        """Return some of the groups that the Hub knows, and how many there are.
+
+        Args:
+            first: How many come before them.
+            most: How many.
+
+        Raises:
+            Unavailable: If the Hub does not answer, or does not let the service list groups.
+        """
+        found, total = await self._page(f"groups?offset={first}&limit={most}")
+        return sorted(str(one["name"]) for one in found), total
+
+    async def _page(self, path: str) -> tuple[list[dict[str, Any]], int]:
+        status, text = await self._get(path, Accept="application/jupyterhub-pagination+json")
+        if status != 200:
+            raise Unavailable("The Hub does not list people and groups.", hint="Tell an admin.")
+        found: dict[str, Any] = json.loads(text)
+        return list(found["items"]), int(found["_pagination"]["total"])
+
+    async def members(self, group: str) -> list[str]:
+        """Return who is in a group now, by name.
+
+        Args:
+            group: Its name.
+
+        Raises:
+            NotFound: If the Hub knows no such group.
+            Unavailable: If the Hub does not answer, or does not let the service read groups.
+        """
+        status, text = await self._get(f"groups/{quote(group, safe='')}")
+        if status not in (200, 404):
+            raise Unavailable("The Hub does not say who is in a group.", hint="Tell an admin.")
+        found: dict[str, Any] = json.loads(text) if status == 200 else {}
+        if found.get("name") != group:
+            raise NotFound("The Hub knows no group of this name.")
+        return sorted(str(name) for name in found.get("users", ()))
+
+    async def stop_server(self, user: str, server: str, why: str) -> bool:
+        """Stop somebody's server.
+
+        Args:
+            user: Whose.
+            server: Its name; empty for the one that has none.
+            why: What its person is told.
+
+        Returns:
+            Whether the Hub stops it; else it has no such server, or is busy with it.
+
+        Raises:
+            Unavailable: If the Hub does not answer, or does not let the service stop servers.
+        """
+        name = quote(user, safe="")
+        path = f"users/{name}/servers/{quote(server, safe='')}" if server else f"users/{name}/server"
+        status, _ = await self._ask("DELETE", path, {WHY: quote(why[:_LONGEST_WHY])})
+        if status in (401, 403) or status >= 500:
+            raise Unavailable("The Hub does not let the service stop a server.", hint="Tell an admin.")
+        return status in (202, 204)
 
     async def _user(self, name: str) -> dict[str, Any] | None:
         status, text = await self._get(f"users/{quote(name, safe='')}")

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 import structlog
 
 from hub_ext.access.entitlements import Entitlements
+from hub_ext.access.expiry import Expiry
 from hub_ext.access.keeper import Keeper
+from hub_ext.access.lifetimes import Lifetimes
 from hub_ext.access.requests import AccessRequests
 from hub_ext.access.transfer import Transfer
 from hub_ext.access.usage import UsageReport
@@ -69,6 +71,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
     if settings.runtime == "kubernetes":
         executors = Executors(database, store, vault, mirror, tokens, settings, assets=assets, notify=reconciler.wake)
     auth = make_auth()
+    hub = HubClient(auth)
     return Context(
         settings=settings,
         prefix=prefix,
@@ -83,7 +86,8 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         transfer=transfer,
         budgets=decisions.budgets,
         usage=UsageReport(database),
-        keeper=Keeper(database, transfer),
+        keeper=Keeper(database, transfer, Expiry(decisions, settings), hub),
+        lifetimes=Lifetimes(decisions),
         publisher=Publisher(database, store, catalog, settings),
         runs=RunService(database, store, decisions, vault, settings, notify=changed),
         executors=executors,
@@ -94,7 +98,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         repository=repository,
         syncing=RepositoryWatch(database, repository, settings) if repository.source is not None else None,
         auth=auth,
-        hub=HubClient(auth),
+        hub=hub,
         streams=Streams(),
         requests=Requests(),
     )

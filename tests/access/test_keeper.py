@@ -13,6 +13,7 @@ from hub_ext.access import keeper as module
 from hub_ext.access.budgets import Limits
 from hub_ext.access.charges import confirm
 from hub_ext.access.entitlements import Entitlements
+from hub_ext.access.expiry import Expiry
 from hub_ext.access.keeper import Keeper, mend
 from hub_ext.access.transfer import Transfer
 from hub_ext.catalog.decide import Request
@@ -20,8 +21,10 @@ from hub_ext.db.session import Database
 from hub_ext.db.tables import BudgetCharge, DecisionRow, EntitlementImport, ServerStart
 from hub_ext.db.types import now
 from hub_ext.decisions import DecisionPoint
+from hub_ext.settings import HubExt
 from tests.access.conftest import CLEO, GIS
 from tests.access.test_budgets import charges, meters, standing
+from tests.access.test_expiry import Hub
 from tests.governance.conftest import Clock
 
 
@@ -95,10 +98,15 @@ def test_what_this_release_cannot_read_is_left_alone(
 
 
 async def test_one_of_two_keepers_looks_and_goes_on_looking(
-    entitlements: Entitlements, database: Database, monkeypatch: pytest.MonkeyPatch
+    entitlements: Entitlements,
+    decisions: DecisionPoint,
+    settings: HubExt,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "_PAUSE", 0.02)
-    keepers = [Keeper(database, Transfer(entitlements)) for _ in range(2)]
+    expiry = Expiry(decisions, settings)
+    keepers = [Keeper(database, Transfer(entitlements), expiry, Hub()) for _ in range(2)]
     tasks = [asyncio.create_task(one.run()) for one in keepers]
     for number in range(2):
         with database.write() as session:

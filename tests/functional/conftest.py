@@ -188,7 +188,8 @@ def running(state: Path, **settings: str) -> Iterator[Platform]:
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A platform that all tests of a worker share: leave it running, and use names of your own."""
     folder = tmp_path_factory.mktemp("platform")
-    roles = json.dumps({"clara": ["curator"], "rene": ["reviewer"], "aude": ["auditor"]})
+    people = {"clara": ["curator"], "cora": ["curator"], "rene": ["reviewer"], "aude": ["auditor"], "adam": ["admin"]}
+    roles = json.dumps(people)
     with running(folder / "state", HUB_EXT_ROLES=roles) as found:
         yield found
 

@@ -60,6 +60,7 @@ class Row:
         options: Makes the request's body, query and headers.
         owned_by: Who counts as the owner.
         number: Number of the version that it is about.
+        name: Name that it is about; empty for the workflow's, or that of a profile.
     """
 
     operation: str
@@ -69,6 +70,7 @@ class Row:
     options: Callable[[World], dict[str, Any]] = field(default=lambda world: {})
     owned_by: str = "ada"
     number: int = 1
+    name: str = ""
 
     @property
     def verb(self) -> str:
@@ -91,10 +93,12 @@ class World:
     exception: str = "e-none"
     entitlement: str = "n-none"
     request: str = "q-none"
+    start: str = "s-none"
 
     def ask(self, row: Row, name: str | None) -> httpx.Response:
         shipped = row.template in ("profiles/{name}", "profiles/{name}/access")
-        parts = {"owner": "ada", "name": "standard" if shipped else self.workflow, "number": row.number}
+        name_of_it = row.name or ("standard" if shipped else self.workflow)
+        parts = {"owner": "ada", "name": name_of_it, "number": row.number, "start_id": self.start}
         ids = {"run_id": self.run, "exception_id": self.exception, "entitlement_id": self.entitlement}
         path = row.template.format(**parts, **ids, request_id=self.request, path="out.csv", kind="person")
         headers = {"Authorization": f"token {self.tokens[name]}"} if name else {}
@@ -222,6 +226,8 @@ ROWS = [
     Row("GET access-requests/{request_id}", 200, 404),
     Row("POST access-requests/{request_id}/answer", 200, 404, owned_by="clara", options=refusal),
     Row("POST access-requests/{request_id}/withdrawal", 409, 404),  # it was answered: hers to withdraw, and too late
+    Row("GET servers", 200, 200),
+    Row("POST servers/{start_id}/keep", 404, 404),  # nobody has one here
     Row("GET workflows", 200, 200),
     Row("POST workflows", 200, 403, options=publish_for_ada),
     Row("POST workflows/inspect", 200, 200, options=lambda world: {"json": {"notebook": book("1")}}),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,47 @@ def _states(environ: dict[str, str]) -> set[str]:
 
     with Client(Login(environ["HUB_EXT_URL"], environ["HUB_EXT_TOKEN"])) as client:
         return {run["state"] for run in client.pages("workflows/clara/cli-long/runs")}
+
+
+def test_access_and_budgets_from_a_terminal(hub_ext: Run, platform: Any, tmp_path: Path) -> None:
+    ann = {"HUB_EXT_TOKEN": platform.token("terminal-ann")}
+
+    def said(*arguments: str, code: int = 0, **environ: str) -> str:
+        done = hub_ext(*arguments, **environ)
+        assert done.returncode == code, (arguments, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    asked = json.loads(said("access", "request", "machine-learning", "--reason", "Rivers.", "--json", **ann))
+    assert "Rivers." in said("access", "requests", "--mine", **ann)
+    assert asked["id"] in said("access", "requests", "--answerable", "--state", "waiting")
+    said("access", "grant", asked["id"], "--until", "30d", code=3, **ann)
+    granted = said("access", "grant", asked["id"], "--until", "30d", "--words", "Welcome.")
+    assert "is granted by clara: Welcome." in granted
+    assert "goes with a profile" in said("access", "grant", asked["id"], "--until", "30d", "--person", "x", code=2)
+    assert "terminal-ann" in said("access", "who", "machine-learning")
+    assert "machine-learning  yes" in said("access", "what", **ann)
+    assert "machine-learning" in said("access", "what", "terminal-ann")
+    (held,) = json.loads(said("access", "list", "--mine", "--json", **ann))
+    assert "until" in said("access", "shorten", held["id"], "--until", "2d", "--reason", "Less.")
+    said("access", "end", held["id"], "--reason", "Over.")
+    said("access", "end", held["id"], "--reason", "Over.", code=2)
+    assert "Over" not in said("access", "list", "--mine", **ann)
+
+    second = json.loads(said("access", "request", "machine-learning", "--reason", "Again.", "--json", **ann))
+    assert "refused by clara: No more." in said("access", "refuse", second["id"], "--words", "No more.")
+    file = tmp_path / "entitlements.csv"
+    end = f"{datetime.now(UTC) + timedelta(days=20):%Y-%m-%d}"
+    file.write_text(f"profile,kind,name,until,reason\nmachine-learning,person,terminal-bob,{end},CSV\n")
+    assert "1 rows: " in said("access", "import", str(file))
+    assert "terminal-bob" in said("access", "export", "--profile", "machine-learning")
+    said("access", "export", "-o", str(tmp_path / "out.csv"))
+    assert "terminal-bob" in (tmp_path / "out.csv").read_text()
+
+    assert "cpu_hours 5" in said("budgets", "set", "person", "terminal-ann", "--cpu-hours", "5", "--servers", "2")
+    assert "terminal-ann" in said("budgets", "list")
+    assert "cpu_hours" in said("budgets", "mine", **ann)
+    said("budgets", "set", "person", "terminal-ann", "--cpu-hours", "500", code=3, **ann)
+    said("budgets", "usage", "--month", "2026-01")
+    assert said("budgets", "usage", "--csv").startswith("month,kind,name")
+    assert "It is removed." in said("budgets", "remove", "person", "terminal-ann")
+    said("budgets", "remove", "person", "terminal-ann", code=3)

@@ -11,14 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub_ext.access.looking import Look
+from hub_ext.catalog.budget import Amounts
+from hub_ext.catalog.budget import Standing as BudgetStanding
 from hub_ext.catalog.decide import Facts, Request, decide
+from hub_ext.catalog.entitled import Entitled
 from hub_ext.catalog.loading import Catalog, load
 from hub_ext.catalog.snapshot import Standing
+from hub_ext.db.tables import AccessRequest
 from hub_ext.db.types import now
 from hub_ext.errors import InvalidInput, Problem
 from hub_ext.settings import HubExt, shipped
-from hub_ext.spawner import ended, form
-from hub_ext.spawner.form import Attempt, card, cards, control, lost, minutes, parse, sizes
+from hub_ext.spawner import asking, ended, form
+from hub_ext.spawner.asking import Typed
+from hub_ext.spawner.cards import Attempt, card, control, minutes, sizes
+from hub_ext.spawner.form import cards, lost, parse
 
 CATALOG = load(shipped("profiles"))
 STANDARD = CATALOG.versions("standard")[-1]
@@ -241,6 +248,7 @@ class _Server:
             def facts(self, groups: Any) -> Facts:
                 return Facts(now(), frozenset(groups), catalog)
 
+        self.settings_of_ours = settings
         self.ledger = type("Ledger", (), {"decisions": Decisions(), "settings": settings})()
         self.user = type("User", (), {"name": "ana", "groups": [_Group("analysts")]})()
         self.name = ""
@@ -304,3 +312,92 @@ def test_nothing_of_a_profile_becomes_markup(kinds: Catalog) -> None:
 
 def test_an_empty_catalog_says_what_to_do() -> None:
     assert "There are no profiles yet" in form.render(_Server(Catalog(())))
+
+
+# Access and budgets.
+
+ML = "machine-learning"
+
+
+def look(*, requests: dict[str, AccessRequest] | None = None, held: tuple[Entitled, ...] = (), **used: float) -> Look:
+    """Return what is true of an analyst who may have 100 core hours and one server."""
+    facts = Facts(now(), frozenset({"analysts"}), CATALOG, entitlements=held)
+    limits = Amounts(servers=1, cpu_hours=100)
+    standing = BudgetStanding(
+        "person", "ana", limits, Amounts(**{"servers": 0, "cpu_hours": 0.0} | used), 80, "2026-11"
+    )
+    return Look(facts, (standing,), requests or {})
+
+
+def asked(state: str = "waiting", **more: Any) -> AccessRequest:
+    return AccessRequest(id="q-1", user="ana", profile=ML, reason="For <maps>.", state=state, asked_at=now(), **more)
+
+
+def html_of(found: Look, *, own: bool = True) -> str:
+    return form.render(_Server(CATALOG), found, own=own)
+
+
+def test_a_greyed_card_holds_a_form_of_its_own_that_asks() -> None:
+    html = html_of(look())
+    assert f'name="reason:{ML}"' in html
+    assert f'form="hx-ask" name="profile" value="{ML}"' in html
+    assert 'name="reason:standard"' not in html
+
+
+def test_who_looks_at_somebody_else_s_page_asks_for_nothing_there() -> None:
+    html = html_of(look(requests={ML: asked()}), own=False)
+    assert "hx-ask" not in html
+    assert "You asked for access" not in html
+
+
+def test_a_request_that_waits_is_shown_in_place_of_the_form() -> None:
+    html = html_of(look(requests={ML: asked()}))
+    assert "You asked for access on" in html
+    assert "For &lt;maps&gt;." in html
+    assert f'name="reason:{ML}"' not in html
+
+
+def test_how_the_last_request_was_answered_is_shown_and_one_may_ask_again() -> None:
+    answer = asked("refused", answered_by="clara", answered_at=now(), answer="Ask your group first.")
+    html = html_of(look(requests={ML: answer}))
+    assert "clara refused your last request on" in html
+    assert "Ask your group first." in html
+    assert f'name="reason:{ML}"' in html
+
+
+@pytest.mark.parametrize(("days", "soon"), [(3, True), (30, False)])
+def test_an_end_is_told_and_one_that_is_near_offers_to_ask_for_longer(days: int, soon: bool) -> None:
+    held = Entitled("n-1", ML, "person", "ana", now() + timedelta(days=days), "clara")
+    html = html_of(look(held=(held,)))
+    assert "You may use it until" in html
+    assert ("Ask for longer" in html) is soon
+
+
+def test_what_a_start_takes_stands_beside_the_budget() -> None:
+    html = html_of(look(cpu_hours=12.0))
+    told = "This start takes 2 cores, 4 GB of memory each hour; you have used 12 of 100 core hours in 2026-11 (UTC)."
+    assert told in html
+
+
+def test_a_budget_that_is_used_up_says_so_on_each_card_that_needs_it() -> None:
+    shown = {one.name: one.place for one in cards(_Server(CATALOG), look(cpu_hours=100.0), own=True)}
+    assert "you have used 100 of 100 core hours" in shown["standard"].full[0]
+    assert shown["standard"].cost == ""
+    assert shown[ML].full == ()
+
+
+def test_what_was_typed_comes_back_with_what_is_wrong() -> None:
+    asking.keep(Typed(ML, "A <reason>", "2020-01-01", {"until": "Must be a time to come."}))
+    try:
+        html = html_of(look())
+    finally:
+        asking.keep(Typed(""))
+    assert "A &lt;reason&gt;</textarea>" in html
+    assert 'value="2020-01-01"' in html
+    assert "Must be a time to come." in html
+
+
+def test_without_the_database_nothing_is_said_of_access() -> None:
+    html = form.render(_Server(CATALOG), None, own=True)
+    assert "hx-ask" not in html
+    assert "Ask modelling-team for access." in html

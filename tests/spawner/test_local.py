@@ -12,7 +12,9 @@ import pytest
 
 from hub_ext.db.types import new_id
 from hub_ext.embedded.processes import Recorded
+from hub_ext.errors import Unavailable
 from hub_ext.runtimes.identity import marked
+from hub_ext.spawner import ended
 from hub_ext.spawner.local import LocalSpawner
 
 
@@ -35,6 +37,7 @@ def saved(spawner: LocalSpawner, process: subprocess.Popen[bytes], **changes: An
         "start": new_id("s"),
         "hub": str(spawner.hub.api_url),
         "lasts": 3600.0,
+        "extensions": 0,
         "limit": "60 minutes",
         "token": None,
     } | changes
@@ -82,6 +85,39 @@ async def test_a_server_past_its_time_limit_is_ended(make_spawner: Any, process:
     await asyncio.sleep(0.2)  # the machine counts a process's age in hundredths of a second
     assert await spawner.poll() == 0
     assert process.wait(5) != 0
+
+
+async def test_a_server_lasts_for_the_hours_that_it_was_kept_for(make_spawner: Any, process: Any) -> None:
+    spawner = make_spawner()
+    spawner.load_state(saved(spawner, process, lasts=0.001, extensions=2))
+    spawner.ledger.kept = lambda start_id: 1
+    assert await spawner.poll() is None
+    assert await spawner.is_overdue(3601.0)
+    spawner.ledger.kept = lambda start_id: 0
+    assert await spawner.poll() == 0
+    assert process.wait(10) != 0
+
+
+async def test_while_nobody_knows_how_long_it_was_kept_for_it_goes_on_to_its_longest_life(
+    make_spawner: Any, process: Any
+) -> None:
+    spawner = make_spawner()
+    spawner.load_state(saved(spawner, process, lasts=0.001, extensions=2))
+
+    def away(start_id: str) -> int:
+        raise Unavailable(start_id)
+
+    spawner.ledger.kept = away
+    assert await spawner.poll() is None
+    assert await spawner.is_overdue(7201.0)
+
+
+async def test_a_server_that_our_service_stops_says_why(make_spawner: Any, process: Any) -> None:
+    spawner = make_spawner()
+    spawner.load_state(saved(spawner, process))
+    spawner.ended_why = "Your access ended."
+    await spawner.stop(now=True)
+    assert ended.why(spawner.user.name, spawner.name) == "Your access ended."
 
 
 async def test_a_clock_that_is_set_forward_ends_no_server(

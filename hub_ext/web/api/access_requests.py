@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from hub_ext.access.requests import AccessRequests, Answer, Wanted
+from hub_ext.access.requests import AccessRequests, Answer, Wanted, check_may_ask
 from hub_ext.db import tables
-from hub_ext.errors import Forbidden
 from hub_ext.people import Person
 from hub_ext.web.api import access_models as shapes
 from hub_ext.web.api import asked
@@ -20,22 +19,6 @@ def given(row: tables.AccessRequest) -> shapes.AccessRequest:
     """Return a request as the API gives it."""
     fields = {name: getattr(row, name) for name in shapes.AccessRequest.model_fields if name != "entitlement"}
     return shapes.AccessRequest(**fields, entitlement=row.entitlement_id)
-
-
-def check_may_ask(person: Person) -> None:
-    """Refuse what a notebook does in somebody's name.
-
-    Args:
-        person: Who asks.
-
-    Raises:
-        Forbidden: If it is a notebook server's own token.
-    """
-    if not person.may_administer:
-        raise Forbidden(
-            "This token may not ask for access: a notebook server's own, or one made without that right.",
-            hint="Ask in the browser, or with a token of your own.",
-        )
 
 
 def list_requests(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hub_ext.access.owners import may_read_all, owned_by
 from hub_ext.errors import Forbidden, InvalidInput
 from hub_ext.governance.rights import reads_catalog
 from hub_ext.people import Person
@@ -17,7 +18,8 @@ _STREAM = {200: Answer("Events, until the browser goes", media=("text/event-stre
 _MOST = 20
 
 # What one may hear of without naming one of one's own.
-TOPICS_OF_ALL = ("runs", "workflows")
+TOPICS_OF_ALL = ("runs", "workflows", "access")
+TOPICS_OF_OWNERS = ("requests",)  # for who answers them, and who reads all
 TOPICS_OF_CATALOG = ("profiles", "exceptions")  # for who looks after the catalog
 
 
@@ -49,11 +51,27 @@ def _topic(context: Context, person: Person, name: str) -> str:
         return name
     if name in ("runs", f"runs:{person.name}"):
         return f"runs:{person.name}"
+    if name in ("access", f"access:{person.name}"):
+        return f"access:{person.name}"
+    if name == "requests":
+        if not hears_requests(context, person):
+            raise Forbidden("Requests for access are told to owners of profiles, curators, auditors and admins.")
+        return "access"
     kind, _, run_id = name.partition(":")
     if kind != "run" or not run_id:
-        raise InvalidInput.of("topics", "may be runs, workflows, profiles, exceptions and run:<id>")
+        raise InvalidInput.of("topics", "may be runs, workflows, access, requests, profiles, exceptions and run:<id>")
     check_run(context, person, run_id)
     return name
+
+
+def hears_requests(context: Context, person: Person) -> bool:
+    """Return whether a person hears of requests for access that are not her own.
+
+    Args:
+        context: The parts of the service.
+        person: Who.
+    """
+    return may_read_all(person) or bool(owned_by(context.catalog.current(), person))
 
 
 def check_run(context: Context, person: Person, run_id: str) -> None:

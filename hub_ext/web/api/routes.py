@@ -19,6 +19,7 @@ from hub_ext.web.api import (
     profiles,
     results,
     runs,
+    servers,
     workflows,
 )
 from hub_ext.web.api.description import Description
@@ -35,6 +36,7 @@ PARTS: dict[str, tuple[str, str]] = {
     "run_id": (r"[0-9A-Za-z-]{1,64}", "Id of the run."),
     "kind": (r"(?:person|group|everyone)", "Whose: a person's, a group's, or everyone's."),
     "entitlement_id": (r"[0-9A-Za-z-]{1,64}", "Id of the entitlement."),
+    "start_id": (r"[0-9A-Za-z-]{1,64}", "Id of the start that a server stands for."),
     "request_id": (r"[0-9A-Za-z-]{1,64}", "Id of the request for access."),
     "exception_id": (r"[0-9A-Za-z-]{1,64}", "Id of the exception."),
     "path": (r".+", "Path of the file, as the list of artifacts has it."),
@@ -110,6 +112,8 @@ ROUTES = (
     Route("access-requests/{request_id}", access_requests.OneRequest, "access"),
     Route("access-requests/{request_id}/answer", access_requests.RequestAnswer, "access"),
     Route("access-requests/{request_id}/withdrawal", access_requests.RequestWithdrawal, "access"),
+    Route("servers", servers.Servers, "servers"),
+    Route("servers/{start_id}/keep", servers.KeepServer, "servers"),
     Route("workflows", workflows.Workflows, "workflows"),
     Route("workflows/inspect", workflows.Inspect, "workflows"),
     Route("workflows/{owner}/{name}", workflows.OneWorkflow, "workflows"),

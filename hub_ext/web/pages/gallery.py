@@ -15,10 +15,12 @@ from hub_ext.people import Person
 from hub_ext.sharing.listing import Listing, Query, listing
 from hub_ext.sharing.workflows import Home as Latest
 from hub_ext.sharing.workflows import home
+from hub_ext.web.pages.attention import attention
 from hub_ext.web.pages.catalog_rows import waits_for
 from hub_ext.web.pages.page import Page
 from hub_ext.web.pages.rendering import query
 
+_DONE = {"kept": "The server is kept for another hour."}
 _SORTS = ("updated", "used", "title")
 _ROWS = 20
 
@@ -105,7 +107,16 @@ class HomePage(Page):
             versions = self.context.catalog.current().versions(server.profile)
             title = versions[-1].metadata.title if versions else server.profile
         waiting = await self.call(self._waiting)
-        self.show("home.html", home=latest, server=server, profile_title=title, waiting=waiting)
+        self.show(
+            "home.html",
+            home=latest,
+            server=server,
+            profile_title=title,
+            waiting=waiting,
+            attention=await self.call(attention, self.context, self.person),
+            titles={one.name: one.metadata.title for one in self.context.catalog.current().newest()},
+            done=_DONE.get(self.text("done"), ""),
+        )
 
     def _waiting(self) -> list[VersionInfo]:
         """Return the versions of profiles that this person is waited for with."""
@@ -117,6 +128,23 @@ class HomePage(Page):
     def _load(self) -> tuple[Latest, ServerStart | None]:
         with self.context.database.read() as session:
             return home(session, self.person), server_of(session, self.person)
+
+
+class KeepForm(Page):
+    """Keeps a server for another hour."""
+
+    here = "home"
+
+    async def get(self, start_id: str) -> None:
+        """Lead home: somebody reloaded what a mistake had left."""
+        del start_id
+        self.redirect(self.link(""))
+
+    async def post(self, start_id: str) -> None:
+        """Keep it."""
+        person = await self.refreshed()
+        await self.call(self.context.lifetimes.keep, person, start_id)
+        self.redirect(self.link("?done=kept"), status=303)
 
 
 def server_of(session: Session, person: Person) -> ServerStart | None:

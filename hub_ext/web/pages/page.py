@@ -8,7 +8,7 @@ from urllib.parse import quote
 from hub_ext.errors import NotFound
 from hub_ext.governance.rights import reads_catalog
 from hub_ext.people import Person
-from hub_ext.web.api.events import TOPICS_OF_ALL, TOPICS_OF_CATALOG
+from hub_ext.web.api.events import TOPICS_OF_ALL, TOPICS_OF_CATALOG, TOPICS_OF_OWNERS, hears_requests
 from hub_ext.web.base import BaseHandler
 from hub_ext.web.errors import Malformed
 from hub_ext.web.pages import rendering
@@ -58,10 +58,16 @@ class Page(BaseHandler):
             "person": person,
             "navigation": self.navigation(person) if person else [],
             "settings": self.context.settings,
-            "topics": ",".join(TOPICS_OF_ALL + (TOPICS_OF_CATALOG if person and reads_catalog(person) else ())),
+            "topics": ",".join(self._topics(person)),
             "static": lambda path: rendering.static_link(prefix, path),
             "xsrf_token": _text(self.xsrf_token) if person else "",
         }
+
+    def _topics(self, person: Person | None) -> tuple[str, ...]:
+        """Return what the page hears of."""
+        catalog = TOPICS_OF_CATALOG if person and reads_catalog(person) else ()
+        requests = TOPICS_OF_OWNERS if person and hears_requests(self.context, person) else ()
+        return TOPICS_OF_ALL + catalog + requests
 
     def navigation(self, person: Person) -> list[tuple[str, str, str]]:
         """Return key, address and label of each entry of the navigation.
@@ -76,6 +82,7 @@ class Page(BaseHandler):
             ("publish", self.link("publish"), "Publish"),
             ("server", f"{self.hub_base}spawn", "Server"),
             ("profiles", self.link("profiles"), "Profiles"),
+            ("access", self.link("access"), "Access"),
         ]
         if may_audit(person):
             entries.append(("audit", self.link("audit"), "Audit"))

@@ -7,7 +7,21 @@ from collections.abc import Iterable
 
 from tornado.routing import URLSpec
 
-from hub_ext.web.pages import assets, catalog, curating, gallery, platform, publish, run, signin, workflow
+from hub_ext.web.pages import (
+    access,
+    assets,
+    catalog,
+    curating,
+    gallery,
+    granting,
+    platform,
+    publish,
+    run,
+    signin,
+    spending,
+    who,
+    workflow,
+)
 
 _OF_ONE = r"w/([^/]+)/([^/]+)"
 _VERSION = r"profiles/([a-z0-9-]{1,63})/([1-9][0-9]{0,8})"
@@ -22,6 +36,7 @@ def routes(prefix: str) -> Iterable[URLSpec]:
     shared = publish.shared_parts(prefix)
     pages = [
         ("", gallery.HomePage, {}),
+        (r"servers/([0-9A-Za-z-]{1,64})/keep", gallery.KeepForm, {}),
         ("gallery", gallery.GalleryPage, {}),
         (_OF_ONE, workflow.WorkflowPage, {}),
         (f"{_OF_ONE}/notebook", workflow.NotebookAlone, {}),
@@ -53,6 +68,20 @@ def routes(prefix: str) -> Iterable[URLSpec]:
         (f"{_VERSION}/judge", curating.JudgeForm, {}),
         (f"{_VERSION}/withdraw", curating.WithdrawForm, {}),
         (f"{_VERSION}/deprecate", curating.DeprecateForm, {}),
+        ("access", access.MyAccessPage, {}),
+        (r"access/requests/([0-9A-Za-z-]{1,64})/withdraw", access.WithdrawForm, {}),
+        ("access/requests", granting.RequestsPage, {}),
+        (r"access/requests/([0-9A-Za-z-]{1,64})/answer", granting.AnswerForm, {}),
+        ("access/entitlements", granting.EntitlementsPage, {}),
+        (r"access/entitlements/([0-9A-Za-z-]{1,64})/end", granting.ShortenForm, {}),
+        (r"access/profiles/([a-z0-9-]{1,63})", granting.ProfileAccessPage, {}),
+        ("access/budgets", spending.BudgetsPage, {}),
+        ("access/budgets/remove", spending.RemoveBudgetForm, {}),
+        ("access/usage", spending.UsagePage, {}),
+        ("access/people", who.PeoplePage, {}),
+        (r"access/people/([^/]+)", who.PersonPage, {}),
+        ("access/groups", who.GroupsPage, {}),
+        (r"access/groups/([^/]+)", who.GroupPage, {}),
         ("audit", platform.AuditPage, {}),
         ("audit/verify", platform.VerifyPage, {}),
         ("help", platform.HelpPage, {}),

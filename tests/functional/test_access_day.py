@@ -1,0 +1,201 @@
+"""The whole way of access in real browsers: asked, granted, used up to the budget, ended, stopped, read by an auditor.
+
+The clock is moved as a platform's own clock moves: what counts is the latest time that it agreed on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from hub_ext.db.session import Database
+from hub_ext.db.tables import CatalogState, ServerStart
+from hub_ext.db.types import now
+from tests.functional.browser import Visitor, chromium, visiting
+from tests.functional.conftest import Platform, running
+from tests.functional.owned import API, owned_profile
+
+pytestmark = [
+    pytest.mark.functional,
+    pytest.mark.browser,
+    pytest.mark.xdist_group("platform"),
+    pytest.mark.timeout(900),
+]
+
+PEOPLE = ("ann", "olga", "cleo", "aude")
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A platform with a curator, an auditor, and a profile that olga keeps and no group may use."""
+    settings = {"HUB_EXT_ROLES": "cleo=curator,aude=auditor", "HUB_EXT_ENTITLEMENT_GRACE": "10"}
+    with running(tmp_path_factory.mktemp("town") / "state", **settings) as found:
+        owned_profile(found, "models", "olga", title="Models", by="cleo", extensions=2)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser for the tests of this file."""
+    with chromium() as found:
+        yield found
+
+
+def forward(platform: Platform, **by: float) -> None:
+    """Move the clock that counts."""
+    database = Database(f"sqlite:///{platform.state / 'hub-ext.sqlite'}")
+    with database.write() as session:
+        row = session.get_one(CatalogState, 1)
+        row.clock = max(row.clock, now()) + timedelta(**by)
+    database.dispose()
+
+
+def until(look: Callable[[], Any], seconds: float = 120.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it did not become true"
+        time.sleep(0.2)
+    return found
+
+
+def test_the_day(town: Platform, browser: Browser, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        ann, olga, cleo, aude = (stack.enter_context(visiting(browser, town, tmp_path)) for _ in PEOPLE)
+        for visitor, name in zip((ann, olga, cleo, aude), PEOPLE, strict=True):
+            visitor.sign_in(name)
+        ask(ann)
+        grant(olga, ann)
+        start(ann)
+        reach_the_budget(ann, cleo)
+        keep_it(ann, town)
+        lose_it(ann, town)
+        read_all_of_it(aude)
+        for visitor in (ann, olga, cleo, aude):
+            assert visitor.foreign == []
+            assert visitor.refused == []
+
+
+def card_of(visitor: Visitor, server: str = "") -> Locator:
+    page = visitor.page
+    page.goto(f"{visitor.platform.url}/hub/spawn{f'/ann/{server}' if server else ''}")
+    return page.locator("section", has=page.get_by_role("heading", name="Models"))
+
+
+def ask(ann: Visitor) -> None:
+    card = card_of(ann)
+    expect(card.get_by_text("you are not among them")).to_be_visible()
+    expect(card.get_by_role("button", name="Start")).to_have_count(0)
+    card.get_by_text("Ask for access", exact=True).first.click()
+    card.get_by_label("Until when").fill("2020-01-01")
+    card.get_by_role("button", name="Ask for access").click()
+    expect(card.get_by_text("Say why: others read it.")).to_be_visible()
+    card.get_by_label("Why you need it").fill("To compare two forecasts.")
+    card.get_by_label("Until when").fill("")
+    card.get_by_role("button", name="Ask for access").click()
+    expect(card.get_by_text("You asked for access on")).to_be_visible()
+    expect(card.get_by_text("To compare two forecasts.")).to_be_visible()
+    assert "_xsrf" not in ann.page.url
+
+
+def grant(olga: Visitor, ann: Visitor) -> None:
+    ann.go("")
+    page = olga.page
+    olga.go("")
+    page.get_by_role("link", name="ann asks for Models").click()
+    waiting = page.locator("#waiting li", has_text="To compare two forecasts.")
+    waiting.get_by_label("Your words").fill("For the report.")
+    waiting.get_by_role("button", name="Grant ann Models").click()
+    expect(page.get_by_text("Access is granted.")).to_be_visible()
+    # Ann's home page is open, and hears of it by itself.
+    expect(ann.page.locator("#news").get_by_text("olga granted your request for Models")).to_be_visible()
+    ann.go("access")
+    row = ann.page.get_by_role("row", name="Models")
+    expect(row.get_by_text("granted by olga")).to_be_visible()
+
+
+def start(ann: Visitor) -> None:
+    card = card_of(ann)
+    expect(card.get_by_text("You may use it until")).to_be_visible()
+    card.get_by_role("button", name="Start").click()
+    ann.page.wait_for_url("**/user/ann/lab**")
+
+
+def reach_the_budget(ann: Visitor, cleo: Visitor) -> None:
+    page = cleo.page
+    cleo.go("access/budgets")
+    page.get_by_label("Name", exact=True).fill("ann")
+    page.get_by_label("Servers at once").fill("1")
+    page.get_by_role("button", name="Set it").click()
+    expect(page.get_by_text("The budget holds from now on.")).to_be_visible()
+    card = card_of(ann, "second")
+    expect(card.get_by_text("The budget is used up: you have 1 of 1 servers at once. Stop one")).to_be_visible()
+    card.get_by_role("button", name="Start").click()
+    error = ann.page.get_by_role("alert")
+    expect(error.get_by_text("you have 1 of 1 servers at once")).to_be_visible()
+    expect(error.get_by_text("Ask a curator about it.")).to_be_visible()
+
+
+def keep_it(ann: Visitor, town: Platform) -> None:
+    """The server is in its last hour: it became ready an hour ago, as far as the row says."""
+    (server,) = town.api("ann").get(f"{API}servers").json()["items"]
+    early = town.api("ann").post(f"{API}servers/{server['id']}/keep")
+    assert early.status_code == 409
+    database = Database(f"sqlite:///{town.state / 'hub-ext.sqlite'}")
+    with database.write() as session:
+        row = session.get_one(ServerStart, server["id"])
+        assert row.ready_at is not None
+        row.ready_at -= timedelta(minutes=90)
+    database.dispose()
+    ann.go("")
+    news = ann.page.locator("#news")
+    expect(news.get_by_text("It reaches the longest life that its profile allows.")).to_be_visible()
+    news.get_by_role("button", name="Keep for another hour").click()
+    expect(ann.page.get_by_text("The server is kept for another hour.")).to_be_visible()
+    expect(ann.page.locator("#news").get_by_text("It reaches the longest life")).to_have_count(0)
+    (kept,) = town.api("ann").get(f"{API}servers").json()["items"]
+    assert (kept["kept"], kept["can_be_kept"]) == (1, 1)
+
+
+def lose_it(ann: Visitor, town: Platform) -> None:
+    ann.go("")
+    forward(town, days=29)
+    forward(town, days=2)
+    denied = town.api("ann").post("/hub/api/users/ann/servers/third", json={"profile": "models"})
+    assert denied.status_code == 403
+    assert "Your access ended on" in denied.json()["message"]
+    # Her home page is open, and warns her by itself.
+    expect(ann.page.locator("#news").get_by_text("Your access ended on")).to_be_visible()
+    ann.picture("warned")
+    assert town.api("ann").get(f"{API}servers").json()["items"][0]["ending"]
+    forward(town, minutes=11)
+    until(lambda: not town.api("ann").get("/hub/api/users/ann").json()["servers"].get("", {}).get("ready"))
+    until(lambda: not town.api("ann").get(f"{API}servers").json()["items"])
+    card = card_of(ann)
+    expect(ann.page.get_by_text("Your last server is no more.")).to_be_visible()
+    expect(ann.page.get_by_text("Your access ended on").first).to_be_visible()
+    expect(card.get_by_text("Ask for access", exact=True).first).to_be_visible()
+
+
+def read_all_of_it(aude: Visitor) -> None:
+    page = aude.page
+    aude.go("audit?object=profile:models&period=all")
+    for act in ("access.ask", "entitlement.grant"):
+        expect(page.get_by_role("link", name=act).first).to_be_visible()
+    aude.go("audit?object=server:ann&period=all")
+    for act in ("server.decide", "server.keep", "server.warn", "server.stop"):
+        expect(page.get_by_role("link", name=act).first).to_be_visible()
+    aude.go("access/people/ann")
+    expect(page.get_by_text("For the report.")).to_be_visible()
+    aude.go("access/requests")
+    expect(page.get_by_text("To compare two forecasts.")).to_be_visible()
+    expect(page.get_by_role("button", name="Grant")).to_have_count(0)
+    aude.go("access/budgets")
+    expect(page.get_by_role("link", name="ann")).to_be_visible()
+    expect(page.get_by_role("button", name="Set it")).to_have_count(0)
