@@ -75,10 +75,11 @@ def test_picking_a_file_is_a_second_client_that_asks(c: Config) -> None:
     assert told["HUB_EXT_FILES_CLIENT_SECRET"] == found["api_token"]
 
 
-def test_the_service_may_read_names_and_groups_and_nothing_else(c: Config) -> None:
+def test_the_service_may_read_people_and_groups_and_stop_servers_and_nothing_else(c: Config) -> None:
     configure(c)
     (role,) = (role for role in c.JupyterHub.load_roles if "services" in role)
-    assert role["scopes"] == ["read:users:name", "read:users:groups"]
+    reads = ["read:users:name", "read:users:groups", "list:users", "list:groups", "read:groups"]
+    assert role["scopes"] == [*reads, "delete:servers"]
     assert role["services"] == ["workflows"]
 
 
