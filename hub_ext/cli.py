@@ -22,8 +22,8 @@ from rich.text import Text
 
 from hub_ext import __version__, errors
 from hub_ext import cli_versions as _versions  # noqa: F401  # its commands join the group `profiles`
-from hub_ext.cli_backup import backup, restore
 from hub_ext.cli_access import access
+from hub_ext.cli_backup import backup, restore
 from hub_ext.cli_budgets import budgets
 from hub_ext.cli_images import images
 from hub_ext.cli_policy import policy
