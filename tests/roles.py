@@ -59,6 +59,7 @@ RIGHTS = (
     Right("profile", "list those that can be started", "GET profiles", EVERYBODY),
     Right("profile", "look at one", "GET profiles/{name}", EVERYBODY),
     Right("catalog", "look at its state", "GET catalog", LOOK),
+    Right("catalog", "sync with its repository", "POST catalog/sync", CURATE),
     Right("version of a profile", "list every one", "GET profile-versions", LOOK),
     Right("version of a profile", "check a file", "POST profile-checks", LOOK),
     Right("version of a profile", "list", f"GET {_P}", LOOK),
