@@ -48,7 +48,7 @@ def seed(database: Database, people: int, groups: int) -> None:
             (BudgetMeter, _meters(people, groups, at)),
         ):
             while batch := list(itertools.islice(rows, _BATCH)):
-                connection.execute(insert(table.__table__), batch)
+                connection.execute(insert(table), batch)
     with database.engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("ANALYZE"))
 
