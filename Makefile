@@ -33,6 +33,7 @@ up: setup  ## run the platform until Ctrl-C
 
 test: $(DEV)  ## every test: unit, functional, browser, fuzzing
 	$(BIN)/python scripts/system_packages.py
+	$(BIN)/python -m tests.functional.oidc.installing
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore tests/kubernetes tests
 
 cluster: $(DEV)  ## a real one-node Kubernetes on this machine (Linux, root)

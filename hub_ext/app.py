@@ -25,8 +25,9 @@ from hub_ext.db.migrate import upgrade
 from hub_ext.db.session import Database
 from hub_ext.embedded import supervisor
 from hub_ext.embedded.processes import free_port
-from hub_ext.people import ROLE_GROUPS
+from hub_ext.people import ROLES, groups_of_roles, scope_of
 from hub_ext.settings import HubExt
+from hub_ext.signin import configuring
 from hub_ext.spawner import ended
 from hub_ext.spawner.guard import ACT_IN_ROLES, SERVICE_SCOPES, SPAWNERS, Refused, refuse_what_changes_servers, value_of
 
@@ -73,6 +74,7 @@ def configure(c: Config, service: Literal["managed", "external"] = "managed", *,
     settings = HubExt(config=c)
     refuse_what_changes_servers(c, settings.runtime)
     _authenticator(c)
+    configuring.sign_in(c, settings)
     _spawner(c, settings, client_suffix)
     _roles(c, settings)
     _services(c, settings, service, client_suffix)
@@ -106,7 +108,9 @@ def _roles(c: Config, settings: HubExt) -> None:
     # The service, and its second client: "pick a file from my server" signs her in there, too.
     reach = {f"access:services!service={settings.service_name}{part}" for part in ("", "-files")}
     words = "Act in the roles of hub-ext that one's groups give (curator, reviewer, …)"
-    _set(c, "custom_scopes", _given(c, "custom_scopes", {}) | {ACT_IN_ROLES: {"description": words}})
+    scopes = {ACT_IN_ROLES: {"description": words}}
+    scopes |= {scope_of(role): {"description": f"Act as {role} of hub-ext, and in no other role"} for role in ROLES}
+    _set(c, "custom_scopes", _given(c, "custom_scopes", {}) | scopes)
     given = _given(c, "load_roles", [])
     overridden = [role for role in given if role.get("name") == "user" and "scopes" in role]
     if overridden:  # then JupyterHub does not look at extra_user_scopes
@@ -123,16 +127,16 @@ def _roles(c: Config, settings: HubExt) -> None:
         }
     ]
     if not managed:  # else the authenticator alone gives roles to groups
-        roles += [_group_role(role, group) for role, group in ROLE_GROUPS.items()]
+        roles += [_group_role(role, groups) for role, groups in groups_of_roles(settings.role_groups).items()]
     _set(c, "load_roles", [*given, *roles])
 
 
-def _group_role(role: str, group: str) -> dict[str, Any]:
+def _group_role(role: str, groups: list[str]) -> dict[str, Any]:
     return {
         "name": f"hub-ext-{role}",
         "description": f"May act as {role} in hub-ext",
-        "scopes": [ACT_IN_ROLES],
-        "groups": [group],
+        "scopes": [ACT_IN_ROLES, scope_of(role)],
+        "groups": groups,
     }
 
 

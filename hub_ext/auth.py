@@ -13,7 +13,7 @@ from traitlets import Dict, List, Unicode, default
 from hub_ext.embedded.names import ADMIN, ANALYSTS, Limiter, check_name
 from hub_ext.embedded.state import check_password
 from hub_ext.errors import InvalidInput, RateLimited
-from hub_ext.people import ROLE_GROUPS
+from hub_ext.people import ROLES, groups_of_roles
 
 
 class SignInRefused(HTTPError):
@@ -36,7 +36,14 @@ class EmbeddedAuthenticator(Authenticator):
 
     password_hash = Unicode(help="Hash of the password.").tag(config=True)
     roles = Dict(key_trait=Unicode(), value_trait=List(Unicode()), help="More roles: name → roles.").tag(config=True)
+    role_groups = Dict(
+        key_trait=Unicode(), value_trait=List(Unicode()), help="Groups that carry a role, role → groups."
+    ).tag(config=True)
     home = Unicode("/services/workflows/", help="Where /hub/home leads.").tag(config=True)
+
+    @default("role_groups")
+    def _usual_groups(self) -> dict[str, list[str]]:
+        return groups_of_roles({})
 
     @default("allow_all")
     def _everybody_with_the_password(self) -> bool:
@@ -53,6 +60,7 @@ class EmbeddedAuthenticator(Authenticator):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.limiter = Limiter()
+        self.sweeper: Any = None
         self.one_at_a_time = asyncio.Semaphore(2)
 
     def normalize_username(self, username: str) -> str:
@@ -73,9 +81,8 @@ class EmbeddedAuthenticator(Authenticator):
         Args:
             name: Her name.
         """
-        if name == ADMIN:
-            return [ANALYSTS, *ROLE_GROUPS.values()]
-        return [ANALYSTS, *(ROLE_GROUPS[role] for role in dict.fromkeys(self.roles.get(name, ())))]
+        roles = ROLES if name == ADMIN else dict.fromkeys(self.roles.get(name, ()))
+        return [ANALYSTS, *(group for role in roles for group in self.role_groups[role][:1])]
 
     def is_hub_admin(self, name: str) -> bool:
         """Return whether she may administer the Hub itself."""
@@ -123,6 +130,8 @@ class EmbeddedAuthenticator(Authenticator):
 
     def get_handlers(self, app: Any) -> list[tuple[str, type[RequestHandler]]]:
         """Return the handlers that come before JupyterHub's own: they say who stops a server, and lead home."""
+        from hub_ext.signin.sweep import Sweeper
         from hub_ext.spawner.handlers import handlers
 
+        self.sweeper = Sweeper.of(app)
         return [*super().get_handlers(app), *handlers()]

@@ -19,12 +19,14 @@ from hub_ext.catalog.options import shown
 from hub_ext.catalog.snapshot import Catalog
 from hub_ext.db.session import Database
 from hub_ext.db.tables import DecisionRow
+from hub_ext.db.types import now
 from hub_ext.errors import InvalidInput, Problem
 from hub_ext.governance.environments import local_images
 from hub_ext.governance.exceptions import load_exceptions
 from hub_ext.governance.state import Agreed
 from hub_ext.governance.store import CatalogStore
 from hub_ext.settings import HubExt
+from hub_ext.signin.accounts import standing_of
 
 __all__ = ["CatalogStore", "DecisionPoint", "parse_request"]
 
@@ -153,7 +155,8 @@ class DecisionPoint:
         groups = frozenset(groups)
         facts = self._facts(groups, catalog, before, [one for one in known if one.until > at])
         hers = load_entitlements(session, request.user, groups, min(before.clock, at - REMEMBERED))
-        facts = replace(facts, entitlements=hers)
+        unchecked = standing_of(session, request.user).unchecked(self.settings, now())
+        facts = replace(facts, entitlements=hers, unchecked=unchecked)
         decision = decide(request, facts)
         ended = [*(one.until for one in known), *(one.until for one in hers)]
         ended += [one.removal_at for one in catalog.standings.values() if one.removal_at is not None]

@@ -153,6 +153,82 @@ class HubExt(Configurable):
     decision_timeout = Float(
         5.0, min=0.1, help="Longest wait of the Hub for a decision, in seconds; after it, the start is denied."
     ).tag(config=True)
+    role_groups = Dict(
+        key_trait=Enum(["curator", "reviewer", "auditor", "admin"]),
+        value_trait=List(Unicode()),
+        help="Groups whose members have a role, role → groups. A role that is left out has its usual group, such as "
+        "`hub-ext-curators`; an empty list gives it to nobody.",
+    ).tag(config=True)
+    sign_in_issuer = Unicode(
+        "",
+        help="Address of the OpenID Connect provider that people sign in by, to the letter as it calls itself; empty: "
+        "another authenticator signs them in.",
+    ).tag(config=True)
+    sign_in_service = Unicode("", help="What pages call the provider; empty: the host of its address.").tag(config=True)
+    sign_in_client_id = Unicode("", help="The provider's name for this platform.").tag(config=True)
+    sign_in_client_secret_file = Unicode(
+        "",
+        help="File that holds the secret that the provider gave this platform; empty: the variable "
+        "HUB_EXT_SIGN_IN_CLIENT_SECRET of the Hub's environment.",
+    ).tag(config=True)
+    sign_in_scopes = List(
+        Unicode(), ["openid", "profile"], help="Scopes that are asked of the provider; `openid` is among them."
+    ).tag(config=True)
+    sign_in_parameters = Dict(
+        key_trait=Unicode(),
+        value_trait=Unicode(),
+        help="What else is sent to the provider's sign-in page, such as `prompt`.",
+    ).tag(config=True)
+    sign_in_name_claim = Unicode(
+        "preferred_username", help="Claim that holds the name of a person; one that she cannot change herself."
+    ).tag(config=True)
+    sign_in_subject_claim = Unicode(
+        "sub",
+        help="Claim that says which person an account is. Two accounts with the same value are one person, who never "
+        "approves what she proposed.",
+    ).tag(config=True)
+    sign_in_groups_claim = Unicode(
+        "groups", help="Claim that holds the groups; with dots, of a claim in a claim (`realm_access.roles`)."
+    ).tag(config=True)
+    sign_in_groups = List(
+        Unicode(), help="Groups whose members may sign in; `*`: everyone whom the provider signs in."
+    ).tag(config=True)
+    sign_in_names = Dict(
+        key_trait=Unicode(),
+        value_trait=Unicode(),
+        help="Names that an admin gives, `sub` of the account → name: where two clash, or the Hub knew one before.",
+    ).tag(config=True)
+    sign_in_adopt = Bool(
+        False, help="A name that the Hub, or another provider, had before belongs to whoever the provider gives it to."
+    ).tag(config=True)
+    sign_in_clock_skew = Integer(
+        60, min=0, max=3600, help="How far the clocks of the provider and of this platform may differ, in seconds."
+    ).tag(config=True)
+    sign_in_ca_file = Unicode(
+        "", help="File with the certificates that the provider's is signed by; empty: those of the system."
+    ).tag(config=True)
+    sign_in_refresh = Integer(
+        240,
+        min=2,
+        max=270,
+        help="Seconds after which the provider is asked again about everybody who holds a session, token or server.",
+    ).tag(config=True)
+    sign_in_when_away = Enum(
+        ["deny", "allow"],
+        "deny",
+        help="Whether servers and runs start while the provider does not answer, on the groups that it said last.",
+    ).tag(config=True)
+    sign_in_logout_ends = Enum(
+        ["everything", "sessions"],
+        "everything",
+        help="What a sign-out that the provider reports takes: sessions, tokens, servers and runs, or sessions alone.",
+    ).tag(config=True)
+    groups_age_hours = Float(
+        24.0,
+        min=0.1,
+        help="How old the provider's word on somebody's groups may be, in hours: while it does not answer, where it "
+        "gives no refresh tokens, and for a run that waited. Afterwards she has to sign in again.",
+    ).tag(config=True)
     roles = Dict(
         key_trait=Unicode(),
         value_trait=List(Unicode()),

@@ -1,4 +1,5 @@
-"""Install what the tests need beyond Python packages: browser, database, git. Only the standard library is used here.
+"""Install what the tests need beyond Python packages: browser, database, git, and Node.js for the provider that people
+sign in by. Only the standard library is used here.
 
 Nothing happens where everything is there. Where something is missing and this is not Debian, or not root, it says what
 to install and ends with 1: a missing part is a failure, not a skip.
@@ -10,7 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = {"chromium": "chromium", "git": "git", "initdb": "postgresql"}  # command → Debian's package
+# Command → Debian's package.
+PACKAGES = {"chromium": "chromium", "git": "git", "initdb": "postgresql", "node": "nodejs", "npm": "npm"}
 ELSEWHERE = {"initdb": "usr/lib/postgresql/*/bin"}  # where Debian has a command that is not on the path
 # For `make cluster`: what runs containers, their network, a registry, and what builds images.
 KUBERNETES = {

@@ -42,6 +42,8 @@ class ByRoom(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
+        if "functional/oidc/" in path:
+            return "oidc"
         if "functional/" in path:
             return _TOGETHER.get(path.rpartition("/")[2], "platform")
         return path
@@ -61,6 +63,7 @@ _ON_BOTH = (
     "repository/",
     "runs/",
     "sharing/",
+    "signin/",
     "test_audit.py",
     "test_decisions.py",
     "test_leases.py",

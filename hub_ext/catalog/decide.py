@@ -92,6 +92,7 @@ class Facts:
         environments: Local environments that exist, with their digests as images; None where images are used.
         exceptions: Those that may hold.
         entitlements: The person's own; some that have ended may be among them.
+        unchecked: Why nothing may be started on these groups, in words; empty when something may.
     """
 
     now: datetime
@@ -100,6 +101,7 @@ class Facts:
     environments: Mapping[str, str] | None = None
     exceptions: tuple[RuleException, ...] = ()
     entitlements: tuple[Entitled, ...] = ()
+    unchecked: str = ""
 
 
 @dataclass(frozen=True)
@@ -219,6 +221,8 @@ def decide(request: Request, facts: Facts) -> Decision:
     Returns:
         A decision for any input whatever; never raises.
     """
+    if facts.unchecked:
+        return _no(request, facts, [Reason("unchecked-groups", facts.unchecked)])
     profile = _find(request, facts)
     if isinstance(profile, Reason):
         return _no(request, facts, [profile])

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstr
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from hub_ext.db.access_tables import AccessRequest, Entitlement, EntitlementImport
+from hub_ext.db.account_tables import Account, ProviderSession, UsedOnce
 from hub_ext.db.base import Base, Serial
 from hub_ext.db.budget_tables import Budget, BudgetCharge, BudgetHolder, BudgetMeter
 from hub_ext.db.image_tables import ImageVerification
@@ -17,6 +18,7 @@ from hub_ext.db.types import new_id, now
 
 __all__ = [  # what is not made here
     "AccessRequest",
+    "Account",
     "Base",
     "Budget",
     "BudgetCharge",
@@ -26,6 +28,8 @@ __all__ = [  # what is not made here
     "EntitlementImport",
     "ImageVerification",
     "ProfilesSource",
+    "ProviderSession",
+    "UsedOnce",
 ]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hub_ext.app import configure, templates
 from hub_ext.embedded.environment import HubEnvironment
+from hub_ext.people import groups_of_roles
 from hub_ext.settings import HubExt
 
 c = get_config()  # type: ignore[name-defined]
@@ -36,12 +37,15 @@ c.JupyterHub.service_check_interval = 0  # the Hub looks after the service every
 c.Spawner.poll_interval = 5
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.named_server_limit_per_user = 5
-c.JupyterHub.template_paths = [str(Path(__file__).parent / "templates"), templates()]
+c.JupyterHub.template_paths = [templates()]
 
-c.JupyterHub.authenticator_class = "hub_ext.auth.EmbeddedAuthenticator"
-c.EmbeddedAuthenticator.password_hash = here.password_hash
-c.EmbeddedAuthenticator.roles = settings.roles
-c.EmbeddedAuthenticator.home = f"/services/{settings.service_name}/"
+if not settings.sign_in_issuer:  # else `configure` sets the sign-in up
+    c.JupyterHub.template_paths = [str(Path(__file__).parent / "templates"), templates()]
+    c.JupyterHub.authenticator_class = "hub_ext.auth.EmbeddedAuthenticator"
+    c.EmbeddedAuthenticator.password_hash = here.password_hash
+    c.EmbeddedAuthenticator.roles = settings.roles
+    c.EmbeddedAuthenticator.role_groups = groups_of_roles(settings.role_groups)
+    c.EmbeddedAuthenticator.home = f"/services/{settings.service_name}/"
 
 c.JupyterHub.proxy_class = "hub_ext.embedded.proxy.LocalProxy"
 c.LocalProxy.static_config_file = str(state / "run" / "traefik.toml")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
+from urllib.parse import unquote
 
 import bcrypt
 from jupyterhub_traefik_proxy.fileprovider import TraefikFileProviderProxy
@@ -18,6 +20,8 @@ from hub_ext.embedded.processes import Recorded
 from hub_ext.embedded.supervisor import die_with_parent
 
 _LOOK_EVERY = 500  # milliseconds
+_ESCAPED = re.compile("(?:%[0-9A-Fa-f]{2})+")
+_RESERVED = {one: f"%{ord(one):02X}" for one in ":/?#[]@!$&'()*+,;=%"}
 
 
 class LocalProxy(TraefikFileProviderProxy):
@@ -70,6 +74,15 @@ class LocalProxy(TraefikFileProviderProxy):
         if recorded is not None:
             recorded.save(Path(self.record_file))
 
+    def _dynamic_config_for_route(self, routespec: str, target: str, data: dict[str, Any]) -> Any:
+        """Let the route of a name that needs escaping be matched by the traefik of today, too."""
+        config, known = super()._dynamic_config_for_route(routespec, target, data)
+        path = as_matched(routespec)
+        if path != unquote(routespec):
+            for router in config["http"]["routers"].values():
+                router["rule"] += f" || PathPrefix(`{path}`) || Path(`{path.rstrip('/')}`)"
+        return config, known
+
     async def add_route(self, routespec: str, target: str, data: dict[str, Any]) -> None:
         """Add a route, and return when traefik answers on it; at once for one that is there already."""
         known = await self.get_route(routespec)
@@ -79,6 +92,15 @@ class LocalProxy(TraefikFileProviderProxy):
 
     async def _is_loaded(self, routespec: str) -> bool:
         return bool(await self._check_for_traefik_service(routespec, "router"))
+
+
+def as_matched(path: str) -> str:
+    """Return a path as traefik compares it since 3.4: decoded, but for characters that mean something in addresses.
+
+    Args:
+        path: The path, escaped as JupyterHub does.
+    """
+    return _ESCAPED.sub(lambda run: "".join(_RESERVED.get(one, one) for one in unquote(run[0])), path)
 
 
 def _die_with_the_hub() -> None:

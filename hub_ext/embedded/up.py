@@ -31,6 +31,7 @@ from hub_ext.embedded.state import StateFolder, unusable
 from hub_ext.errors import Conflict, HubExtError, InvalidInput, StorageFull, Unavailable
 from hub_ext.executor.events import FULL
 from hub_ext.settings import HubExt
+from hub_ext.signin import secret
 from hub_ext.spawner.answering import last_words
 
 _SPACE = 64 * 2**20  # least free bytes to start with
@@ -188,7 +189,9 @@ class Platform:
             cookie_suffix=f"-{self.state.secret('platform', 4)}",
         )
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_EXT", "JUPYTER"))}
-        self.environ = kept | self.settings.to_environment() | told.as_environment()
+        ours = self.settings.to_environment() | told.as_environment()
+        given = os.environ.get(secret.VARIABLE)  # the Hub takes it out of its environment before it starts anything
+        self.environ = kept | ours | ({secret.VARIABLE: given} if given else {})
         return made
 
     # The Hub.
@@ -249,9 +252,12 @@ class Platform:
         self.welcomed = True
         say(f"\nhub-ext is running at {self.url}")
         say(f"  State folder  {self.state.path}")
-        if made:
+        if self.settings.sign_in_issuer:
+            say(f"  Sign-in       by {self.settings.sign_in_issuer}")
+        elif made:
             say(f"  Password      {made}    (shown this once; HUB_EXT_PASSWORD sets another)")
-        say("  Sign in as admin for all roles, or under any other name as an analyst.")
+        if not self.settings.sign_in_issuer:
+            say("  Sign in as admin for all roles, or under any other name as an analyst.")
         if self.settings.runtime == "local":
             say(f"  Everybody's code runs as {getpass.getuser()} on this machine; nobody else can connect.")
         else:

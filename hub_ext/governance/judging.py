@@ -151,7 +151,10 @@ class Judging(Acts):
             if row is None:
                 raise NotFound("There is no version with this digest.")
             must_be_proposed(row)
-            known = [one for one in row.approvals if one.approver_subject == person.subject]
+            # Also by name: what she said before the sign-in told who she is.
+            known = [
+                one for one in row.approvals if person.subject == one.approver_subject or one.approver == person.name
+            ]
             mine = known[0] if known else Approval(digest=digest, approver_subject=person.subject)
             row.approvals += [] if known else [mine]
             mine.approver, mine.verdict, mine.comment = person.name, said.verdict, said.comment

@@ -13,11 +13,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from hub_ext.db.session import Database
 from hub_ext.db.tables import Run
 from hub_ext.db.types import now
+from hub_ext.decisions import DecisionPoint
 from hub_ext.errors import HubExtError
 from hub_ext.leases import OwnLease
 from hub_ext.runs.rounds import LEASE, Rounds
 from hub_ext.runs.states import ACTIVE
 from hub_ext.runs.vault import Vault
+from hub_ext.runs.waiting import Gate
 from hub_ext.runs.watched import LeaseLost
 from hub_ext.runtimes.base import Runtime
 from hub_ext.settings import HubExt
@@ -43,6 +45,7 @@ class Reconciler:
         runtime: Executes launches.
         settings: The settings.
         assets: Address prefix of the scripts that reports use.
+        decisions: Decides again about runs that waited; None: none is to begin.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Reconciler:
         settings: HubExt,
         *,
         assets: str | None = None,
+        decisions: DecisionPoint | None = None,
     ) -> None:
         self._database = database
         self._runtime = runtime
@@ -67,6 +71,7 @@ class Reconciler:
             holder=self._lease.holder,
             assets=assets or f"/services/{settings.service_name}/static",
             done=self.wake,
+            gate=Gate(decisions) if decisions else None,
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reconciler")  # pages must not keep it waiting
         self._loop: asyncio.AbstractEventLoop | None = None

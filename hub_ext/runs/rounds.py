@@ -26,6 +26,7 @@ from hub_ext.runs.queue import next_queued
 from hub_ext.runs.results import Results, collect
 from hub_ext.runs.states import ACTIVE, ENDED, RECONCILER, announce, move
 from hub_ext.runs.vault import Vault
+from hub_ext.runs.waiting import Gate
 from hub_ext.runs.watched import LeaseLost, Watched
 from hub_ext.runtimes.base import Alive, Ended, Runtime
 from hub_ext.settings import HubExt
@@ -55,6 +56,7 @@ class Rounds:
         holder: Name of this holder of the lease.
         assets: Address prefix of the scripts that reports use.
         done: Called when a run has ended, in any thread.
+        gate: Looks at queued runs before they begin.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Rounds:
         holder: str,
         assets: str,
         done: Callable[[], None],
+        gate: Gate | None = None,
     ) -> None:
         self._database = database
         self._store = store
@@ -77,6 +80,7 @@ class Rounds:
         self._holder = holder
         self._assets = assets
         self._done = done
+        self._gate = gate
         self._watched: dict[str, Watched] = {}
         self._orphans: set[str] = set()  # launches that no active run had at the last sweep
         self.stop_reason = "the platform was stopped"
@@ -137,13 +141,19 @@ class Rounds:
         most = self._runtime.most_of_one
         with self._database.write() as session:
             self._fence(session)
-            run_id = next_queued(session, most)
+            run_id = next_queued(session, most, self._gate.held_back(session) if self._gate else ())
             if run_id is None:
                 return False
             run = self._for_update(session, run_id)
+            refusal = self._gate.refusal(session, run) if self._gate else ""
             run.launch_id = new_id("l")
             run.process = {**_lasting(run), "attempt": 1}
             move(session, run, "starting", writer="reconciler", actor=RECONCILER)
+            if refusal:
+                move(session, run, "failed", writer="reconciler", actor=RECONCILER, reason=refusal)
+        if refusal:
+            self._vault.delete(run.id)
+            return True
         self._watched[run.id] = Watched(since=time.monotonic())
         self._launch(run)
         return True

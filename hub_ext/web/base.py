@@ -7,6 +7,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import structlog
@@ -106,7 +107,7 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
                 )
             return None
         scopes = self.hub_auth.check_scopes(self.hub_auth.access_scopes, model)
-        person = person_of(model, allowed=bool(scopes))
+        person = person_of(model, allowed=bool(scopes), role_groups=self.context.settings.role_groups)
         self.current_user = model
         return person
 
@@ -115,11 +116,16 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
 
         Raises:
             NotSignedIn: If the Hub does not know her any more.
+            Forbidden: If she is blocked.
             Unavailable: If the Hub does not answer.
         """
         groups, admin = await self.context.hub.groups(self.person.name)
-        roles = roles_of(groups, admin=admin)
-        self.person = Person(self.person.name, groups, roles, self.person.may_administer)
+        standing = await self.call(self.context.accounts.standing, self.person.name)
+        if standing.blocked:
+            raise Forbidden("You are blocked here.", hint="Ask an admin of this platform.")
+        roles = roles_of(groups, admin=admin, given=self.context.settings.role_groups)
+        subject = standing.subject or self.person.name
+        self.person = replace(self.person, groups=groups, roles=roles, subject=subject)
         return self.person
 
     async def still_signed_in(self) -> Person:

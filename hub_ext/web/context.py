@@ -19,6 +19,7 @@ from hub_ext.governance.checks import Checks
 from hub_ext.governance.desk import Desk
 from hub_ext.people import Person
 from hub_ext.settings import HubExt
+from hub_ext.signin.accounts import Accounts
 from hub_ext.store import Store
 from hub_ext.web.hub import HubClient, ServiceAuth
 from hub_ext.web.traffic import Requests, Streams
@@ -50,6 +51,7 @@ class Context:
         transfer: Entitlements as files.
         budgets: Manages budgets.
         usage: Who used what.
+        accounts: Whose a name is, and who is blocked.
         keeper: Keeps what is counted true.
         lifetimes: Says when servers end, and puts an end off.
         checks: What is known of checks of versions.
@@ -80,6 +82,7 @@ class Context:
     transfer: Transfer
     budgets: Budgets
     usage: UsageReport
+    accounts: Accounts
     keeper: Keeper
     lifetimes: Lifetimes
     checks: Checks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +13,7 @@ from jupyterhub.services.auth import HubOAuth
 from tornado.web import RequestHandler
 
 from hub_ext.errors import Forbidden, NotFound, NotSignedIn, Unavailable
-from hub_ext.people import Person, roles_of
+from hub_ext.people import ROLES, Person, roles_of, scope_of
 from hub_ext.spawner.why import WHY
 
 # A session or token needs this scope to approve, review, entitle or administer; a notebook server's own has it not.
@@ -199,12 +200,15 @@ class HubClient:
         return found if found.get("name") == name else None  # a name of dots leads to another address
 
 
-def person_of(model: dict[str, Any], *, allowed: bool) -> Person:
+def person_of(
+    model: dict[str, Any], *, allowed: bool, role_groups: Mapping[str, Collection[str]] | None = None
+) -> Person:
     """Return the person whom the Hub described for a session or token.
 
     Args:
         model: The Hub's word.
         allowed: Whether the session or token may reach this service.
+        role_groups: Groups that carry roles, as the settings say.
 
     Raises:
         Forbidden: If it may not, or if it is no person's.
@@ -217,6 +221,7 @@ def person_of(model: dict[str, Any], *, allowed: bool) -> Person:
             hint="Make a token with the scope access:services, or ask an admin.",
         )
     groups = frozenset(model.get("groups", ()))
-    may_administer = ACT_IN_ROLES in model.get("scopes", ())
-    roles = roles_of(groups, admin=bool(model.get("admin", False)))
-    return Person(str(model["name"]), groups, roles, may_administer)
+    scopes = frozenset(model.get("scopes", ()))
+    roles = roles_of(groups, admin=bool(model.get("admin", False)), given=role_groups)
+    token_roles = frozenset(role for role in ROLES if scope_of(role) in scopes)
+    return Person(str(model["name"]), groups, roles, ACT_IN_ROLES in scopes, token_roles=token_roles)

@@ -34,6 +34,7 @@ from hub_ext.sealer import Sealer
 from hub_ext.settings import HubExt
 from hub_ext.sharing.publishing import Publisher
 from hub_ext.sharing.shipped import publish_shipped
+from hub_ext.signin.accounts import Accounts
 from hub_ext.store import Store
 from hub_ext.web.context import Context
 from hub_ext.web.hub import HubClient, make_auth
@@ -59,7 +60,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
     runtime = make_runtime(settings, catalog, mirror, tokens)
     entitlements = Entitlements(database, catalog, settings)
     transfer = Transfer(entitlements)
-    reconciler = Reconciler(database, store, vault, runtime, settings, assets=assets)
+    reconciler = Reconciler(database, store, vault, runtime, settings, assets=assets, decisions=decisions)
     sealer, images = Sealer(database), ImageWatch(database, catalog, settings)
     repository = Repository(database, catalog, settings)
 
@@ -86,6 +87,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         transfer=transfer,
         budgets=decisions.budgets,
         usage=UsageReport(database),
+        accounts=Accounts(database, settings),
         keeper=Keeper(database, transfer, Expiry(decisions, settings), hub),
         lifetimes=Lifetimes(decisions),
         publisher=Publisher(database, store, catalog, settings),

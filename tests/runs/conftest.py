@@ -96,7 +96,7 @@ async def reconciler(
     database: Database, store: Store, vault: Vault, runtime: LocalRuntime, settings: HubExt, service: RunService
 ) -> AsyncIterator[Reconciler]:
     """A reconciler at work in this process."""
-    made = Reconciler(database, store, vault, runtime, settings)
+    made = Reconciler(database, store, vault, runtime, settings, decisions=service.decisions)
     service.notify = made.wake
     task = asyncio.create_task(made.run())
     yield made

@@ -14,7 +14,7 @@ from hub_ext.access.requests import Wanted
 from hub_ext.access.usage import Usage
 from hub_ext.db.tables import AccessRequest, Entitlement, ServerStart
 from hub_ext.errors import Forbidden, NotFound
-from hub_ext.people import ROLE_GROUPS, Person, roles_of
+from hub_ext.people import Person, groups_of_roles, roles_of
 from hub_ext.web.pages.access import AccessPage, bars_of, rows_of
 from hub_ext.web.pages.page import may_audit
 from hub_ext.web.pages.plots import plot
@@ -22,7 +22,6 @@ from hub_ext.web.pages.rendering import query
 
 _ROWS = 50
 _MOST = 200
-_ROLE_OF = {group: role for role, group in ROLE_GROUPS.items()}
 
 
 class _WhoPage(AccessPage):
@@ -36,6 +35,11 @@ class _WhoPage(AccessPage):
         """
         if not may_read_all(self.person):
             raise Forbidden(f"People and groups are seen by {', '.join(f'{role}s' for role in READERS)}.")
+
+    def role_of(self, group: str) -> str:
+        """Return the role that a group carries, empty where it carries none."""
+        carrying = groups_of_roles(self.context.settings.role_groups)
+        return ", ".join(role for role, groups in carrying.items() if group in groups)
 
     def first(self) -> int:
         """Return the number of the first row of the page that is asked for."""
@@ -53,8 +57,10 @@ class PeoplePage(_WhoPage):
         self.must_look()
         q, first = self.text("q")[:255], self.first()
         found, total = await self.context.hub.people(q, first, _ROWS)
+        given = self.context.settings.role_groups
         rows = [
-            (one, sorted(roles_of(frozenset(one.get("groups", ())), admin=bool(one.get("admin"))))) for one in found
+            (one, sorted(roles_of(frozenset(one.get("groups", ())), admin=bool(one.get("admin")), given=given)))
+            for one in found
         ]
         self.show_access("people.html", rows=rows, **_paging(self, "access/people", q, first, total, len(found)))
 
@@ -73,7 +79,7 @@ class GroupsPage(_WhoPage):
         for profile in self.context.catalog.current().newest():
             for group in profile.spec.access.groups:
                 named.setdefault(group, []).append(profile.metadata.title)
-        rows = [(name, _ROLE_OF.get(name, ""), named.get(name, [])) for name in found]
+        rows = [(name, self.role_of(name), named.get(name, [])) for name in found]
         self.show_access("groups.html", rows=rows, **_paging(self, "access/groups", "", first, total, len(found)))
 
 
@@ -110,7 +116,7 @@ class PersonPage(_WhoPage):
             name=name,
             known=known,
             groups=sorted(groups),
-            roles=sorted(roles_of(groups, admin=admin)),
+            roles=sorted(roles_of(groups, admin=admin, given=self.context.settings.role_groups)),
             rows=rows_of(found, {one.id: one for one in entitlements}, self.remind),
             standings=[(one, bars_of(one)) for one in found.standings],
             requests=requests,
@@ -152,7 +158,7 @@ class GroupPage(_WhoPage):
             "group.html",
             name=name,
             members=members,
-            role=_ROLE_OF.get(name, ""),
+            role=self.role_of(name),
             profiles=profiles,
             entitlements=held,
             picture=plot(

@@ -1,0 +1,144 @@
+"""Who may still hold a session, a token or a server: looked at again and again, and taken from whoever may not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
+
+from jupyterhub import orm, roles
+from sqlalchemy import or_
+from tornado.ioloop import PeriodicCallback
+
+from hub_ext.errors import HubExtError
+from hub_ext.leases import OwnLease
+from hub_ext.settings import HubExt
+from hub_ext.signin.accounts import Accounts
+from hub_ext.signin.leaving import Leavers
+from hub_ext.spawner.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+Refresh = Callable[[Any, Any], Awaitable[dict[str, Any] | bool]]
+
+_EVERY = 10.0  # seconds between two looks
+_LEASE = 60.0
+_AGAIN = 30.0  # seconds until it is tried again to take what somebody holds
+_AT_ONCE = 8  # people that the provider is asked about at the same time
+_BLOCKED, _GONE = "is blocked", "the sign-in provider does not know this account any more, or lets it in no more"
+_DELETED, _SIGNED_OUT = "was deleted at the Hub", "signed out at the sign-in provider"
+
+
+class Sweeper:
+    """Looks after everybody who holds something. One Hub at a time does, by lease.
+
+    Args:
+        app: The Hub.
+        accounts: Who is blocked, and since when groups are known.
+        settings: How often the provider is asked.
+        refresh: Asks the provider about somebody (`Authenticator.refresh_user`); None where there is none to ask.
+    """
+
+    def __init__(self, app: Any, accounts: Accounts, settings: HubExt, refresh: Refresh | None = None) -> None:
+        self._app = app
+        self._accounts = accounts
+        self._settings = settings
+        self._refresh = refresh
+        self._leavers = Leavers(app, accounts.database)
+        self._lease = OwnLease(accounts.database, "people", _LEASE)
+        self._running = False
+        self._taken: dict[str, float] = {}
+        self._asking = asyncio.Semaphore(_AT_ONCE)
+        every = min(_EVERY, float(settings.sign_in_refresh) / 2)
+        self._callback = PeriodicCallback(self.look_safely, every * 1000)
+
+    @classmethod
+    def of(cls, app: Any, refresh: Refresh | None = None) -> Sweeper:
+        """Return one that looks from now on.
+
+        Args:
+            app: The Hub.
+            refresh: Asks the provider about somebody.
+        """
+        settings = HubExt(config=app.config)
+        made = cls(app, Accounts(Ledger.shared(settings).database, settings), settings, refresh)
+        made._callback.start()
+        return made
+
+    async def look_safely(self) -> None:
+        """Look once, unless the last look goes on; an error is logged, and the look repeated."""
+        if self._running:
+            return
+        self._running = True
+        try:
+            await self.look()
+        except HubExtError as error:
+            log.warning("Nobody could be looked after: %s", error.detail)
+        except Exception:
+            log.exception("A look at who holds what failed; it is repeated")
+        finally:
+            self._running = False
+
+    async def look(self) -> None:
+        """Look once."""
+        if not await asyncio.to_thread(self._lease.hold):
+            return
+        holders = self._holders()
+        known = {name for (name,) in self._app.db.query(orm.User.name)}
+        due = await asyncio.to_thread(self._accounts.due, holders, known, float(self._settings.sign_in_refresh))
+        for name in due.deleted:
+            await self._take(name, _DELETED)
+        for name in due.blocked.union(self._blocked_by_configuration()) & (holders | due.running):
+            await self._take(name, _BLOCKED)
+        if self._refresh is not None:
+            await asyncio.gather(*(self._ask(name) for name in due.old))
+
+    async def _take(self, name: str, why: str) -> None:
+        """Take what somebody holds, unless that is under way: a server needs its time to stop."""
+        at = time.monotonic()
+        if at - self._taken.get(name, -_AGAIN) >= _AGAIN:
+            self._taken = {one: when for one, when in self._taken.items() if at - when < _AGAIN} | {name: at}
+            await self._leavers.take(name, why)
+
+    def _holders(self) -> set[str]:
+        """Return who holds a token (a session of a service is one), or a server."""
+        db = self._app.db
+        good = or_(orm.APIToken.expires_at.is_(None), orm.APIToken.expires_at > orm.utcnow(with_tz=False))
+        tokens = db.query(orm.User.name).join(orm.APIToken, orm.APIToken.user_id == orm.User.id).filter(good)
+        servers = db.query(orm.User.name).join(orm.Spawner, orm.Spawner.user_id == orm.User.id)
+        return {name for (name,) in tokens} | {name for (name,) in servers.filter(orm.Spawner.server_id.is_not(None))}
+
+    def _blocked_by_configuration(self) -> Collection[str]:
+        return frozenset(self._app.authenticator.blocked_users)
+
+    async def _ask(self, name: str) -> None:
+        """Ask the provider about one person, and do what follows."""
+        async with self._asking:
+            orm_user = orm.User.find(self._app.db, name)
+            if orm_user is None or self._refresh is None:
+                return
+            user = self._app.users[orm_user]
+            found = await self._refresh(user, None)
+            if found is False:
+                await self._take(name, _GONE)
+            elif isinstance(found, dict):
+                self._apply(user, found)
+
+    def _apply(self, user: Any, found: dict[str, Any]) -> None:
+        """Do what JupyterHub does with an answer when it asks itself (`BaseHandler.auth_to_user`)."""
+        if found.get("admin") is not None and found["admin"] != user.admin:
+            user.admin = found["admin"]
+            self._app.db.commit()
+            roles.assign_default_roles(self._app.db, entity=user)
+        if {group.name for group in user.groups} != set(found["groups"]):
+            user.sync_groups(found["groups"])
+
+    async def signed_out(self, name: str) -> None:
+        """Take from somebody what a sign-out at the provider takes; servers are stopped meanwhile.
+
+        Args:
+            name: Who.
+        """
+        await self._leavers.take(name, _SIGNED_OUT, everything=self._settings.sign_in_logout_ends == "everything")

@@ -1,0 +1,102 @@
+"""A platform whose people sign in by a real provider, shared by the tests of a worker, and a browser beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from hub_ext.db.session import Database
+from hub_ext.db.tables import Account, Run
+from hub_ext.db.types import now
+from tests.functional.browser import chromium
+from tests.functional.conftest import Platform
+from tests.functional.oidc.people import SignedIn
+from tests.functional.oidc.provider import CLIENT, SECRET, OidcProvider
+
+ROLE_GROUPS = {"curator": ["data-curators"], "auditor": ["data-auditors"], "admin": ["platform"]}
+
+
+class World:
+    """The platform and its provider.
+
+    Attributes:
+        platform: The platform.
+        provider: Its provider.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.platform = Platform(folder / "state")
+        self.provider = OidcProvider(folder / "provider", self.platform.url)
+        secret = folder / "client-secret"
+        secret.write_text(SECRET + "\n")
+        secret.chmod(0o600)
+        self.platform.settings = {
+            "HUB_EXT_SIGN_IN_ISSUER": self.provider.issuer,
+            "HUB_EXT_SIGN_IN_SERVICE": "the test provider",
+            "HUB_EXT_SIGN_IN_CLIENT_ID": CLIENT,
+            "HUB_EXT_SIGN_IN_CLIENT_SECRET_FILE": str(secret),
+            "HUB_EXT_SIGN_IN_SCOPES": json.dumps(["openid", "profile", "offline_access"]),
+            "HUB_EXT_SIGN_IN_PARAMETERS": json.dumps({"prompt": "consent"}),
+            "HUB_EXT_SIGN_IN_SUBJECT_CLAIM": "employee",
+            "HUB_EXT_SIGN_IN_GROUPS": json.dumps(["analysts"]),
+            "HUB_EXT_SIGN_IN_REFRESH": "4",
+            "HUB_EXT_ROLE_GROUPS": json.dumps(ROLE_GROUPS),
+        }
+
+    def person(self, sub: str, name: str = "", groups: tuple[str, ...] = ("analysts",), employee: str = "") -> None:
+        """Let an account exist at the provider, or change it."""
+        self.provider.person(sub, name or sub, groups, employee=employee or f"e-{sub}")
+
+    def sign_in(self, sub: str) -> SignedIn:
+        """Sign somebody in, without a browser's window."""
+        return SignedIn.by_provider(self.platform, self.provider, sub)
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[Database]:
+        """Open the platform's database."""
+        database = Database(f"sqlite:///{self.platform.state / 'hub-ext.sqlite'}")
+        try:
+            yield database
+        finally:
+            database.dispose()
+
+    def state_of(self, run_id: str) -> str:
+        """Return the state of a run that nobody may ask about any more."""
+        with self.database() as database, database.read() as session:
+            return session.get_one(Run, run_id).state
+
+    def groups_are_older(self, name: str, hours: float) -> None:
+        """Let the provider's word on somebody's groups be from earlier."""
+        with self.database() as database, database.write() as session:
+            session.get_one(Account, name).groups_at = now() - timedelta(hours=hours)
+
+    def close(self) -> None:
+        """End both."""
+        for client in SignedIn.opened:
+            client.close()
+        self.platform.close()
+        self.provider.close()
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A platform and its provider: leave both running, and use accounts of your own."""
+    found = World(tmp_path_factory.mktemp("oidc"))
+    try:
+        found.platform.start()
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser without a window in it."""
+    with chromium() as found:
+        yield found

@@ -1,0 +1,194 @@
+"""Who is signed in and what she may, as it changes at the provider, who is asked again every few seconds here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.functional.faults import until
+from tests.functional.oidc.conftest import World
+from tests.functional.oidc.people import SERVICE, SignedIn
+
+pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("oidc"), pytest.mark.timeout(300)]
+
+START = {"profile": "quick-look"}
+CACHED = 40  # seconds: the service believes the Hub for 30
+
+
+def notebook(source: str) -> dict[str, Any]:
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cell = {"cell_type": "code", "id": "a", "source": source, "metadata": {}, "outputs": [], "execution_count": None}
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel}, "cells": [cell]}
+
+
+def run_of(person: SignedIn, owner: str, source: str) -> str:
+    """Publish a workflow of somebody's and run it; return the run's id."""
+    body = {"name": "wait", "notebook": notebook(source), "profile": "quick-look"}
+    made = person.ask("POST", "workflows", body)
+    assert made.status_code in (200, 201), made.text
+    run = person.ask("POST", f"workflows/{owner}/wait/runs", {"parameters": {}})
+    assert run.status_code == 201, run.text
+    return str(run.json()["id"])
+
+
+def server_of(person: SignedIn, name: str) -> dict[str, Any]:
+    answer = person.hub("GET", f"users/{name}")
+    return dict(answer.json()["servers"].get("", {})) if answer.status_code == 200 else {}
+
+
+def has_server(world: World, name: str) -> bool:
+    """Return whether a server of somebody's is known to the proxy."""
+    answer = httpx.get(f"{world.platform.url}/user/{name}/api", trust_env=False, timeout=30)
+    return "version" in answer.text
+
+
+@pytest.fixture
+def script(world: World) -> Iterator[httpx.Client]:
+    """A client without anything."""
+    with httpx.Client(base_url=world.platform.url, trust_env=False, timeout=60) as found:
+        yield found
+
+
+def test_a_removed_group_ends_new_starts_at_the_next_start(world: World) -> None:
+    world.person("gia", groups=("analysts",))
+    gia = world.sign_in("gia")
+    world.person("gia", groups=("visitors", "analysts-of-old"))
+    answer = gia.hub("POST", "users/gia/server", START)
+    assert answer.status_code == 403, answer.text
+    assert "login again" in answer.text
+    assert not has_server(world, "gia")
+
+
+def test_a_group_that_gives_a_role_gives_it_no_more_within_the_time_that_is_set(world: World) -> None:
+    world.person("aud", groups=("analysts", "data-auditors"))
+    aud = world.sign_in("aud")
+    assert aud.get("audit").status_code == 200
+    world.person("aud", groups=("analysts",))
+    until(lambda: aud.get("audit").status_code == 403, CACHED)
+    assert aud.inside
+    world.person("aud", groups=("analysts", "data-curators"))
+    until(lambda: "data-curators" in aud.hub("GET", "user").json()["groups"], CACHED)
+
+
+def test_whoever_is_removed_at_the_provider_loses_everything_idle_or_not(world: World, script: httpx.Client) -> None:
+    world.person("rex")
+    rex = world.sign_in("rex")
+    token = rex.hub("POST", "users/rex/tokens", {"note": "ci", "expires_in": 3600}).json()["token"]
+    script.headers["Authorization"] = f"token {token}"
+    assert rex.hub("POST", "users/rex/server", START).status_code in (201, 202)
+    until(lambda: server_of(rex, "rex").get("ready"))
+    run_id = run_of(rex, "rex", "import time; time.sleep(600)")
+    until(lambda: rex.get(f"runs/{run_id}").json()["state"] == "running")
+    world.provider.remove("rex")  # she does nothing from now on
+    world.provider.do("revoke", sub="rex")
+    until(lambda: script.get("/hub/api/user").status_code == 403, CACHED)
+    until(lambda: not has_server(world, "rex"), 60)
+    assert not rex.at_hub
+    until(lambda: world.state_of(run_id) == "cancelled", 60)
+    assert world.sign_in("rex").last.status_code >= 400
+
+
+def test_a_refresh_token_that_has_ended_asks_for_a_new_sign_in(world: World) -> None:
+    world.person("ted")
+    with world.provider.changed(accessTokens=1, refreshTokens=2):
+        ted = world.sign_in("ted")
+        assert ted.last.status_code == 200
+        until(lambda: not ted.at_hub, CACHED)
+    assert world.sign_in("ted").inside
+
+
+def test_a_grant_that_was_revoked_asks_for_a_new_sign_in(world: World) -> None:
+    world.person("ria")
+    ria = world.sign_in("ria")
+    assert ria.inside
+    world.provider.do("revoke", sub="ria")
+    until(lambda: not ria.at_hub, CACHED)
+    assert world.sign_in("ria").inside
+
+
+def test_a_refresh_token_that_is_good_once_is_used_once_however_many_ask(world: World) -> None:
+    world.person("max2")
+    with world.provider.changed(accessTokens=1):
+        person = world.sign_in("max2")
+        deadline = time.monotonic() + 9  # twice that the provider is asked, by the sweep and by these
+        while time.monotonic() < deadline:
+            assert person.http.get("/hub/api/user").status_code == 200
+            time.sleep(0.2)
+        assert person.inside
+
+
+def test_a_provider_without_refresh_tokens_is_believed_for_the_age_that_is_set(world: World) -> None:
+    world.person("nora")
+    with world.provider.changed(refresh=False, accessTokens=1):
+        nora = world.sign_in("nora")
+        deadline = time.monotonic() + 7  # longer than what it is asked again after
+        while time.monotonic() < deadline:
+            assert nora.at_hub
+            time.sleep(0.2)
+        world.groups_are_older("nora", hours=25)
+        until(lambda: not nora.at_hub, 30)
+
+
+def test_while_the_provider_is_away_nothing_starts_and_that_is_said(world: World) -> None:
+    world.person("lou")
+    lou = world.sign_in("lou")
+    with world.provider.away():
+        answer = lou.hub("POST", "users/lou/server", START)
+        assert answer.status_code in (400, 403, 503), answer.text
+        assert "sign-in provider does not answer" in answer.text
+        assert lou.inside  # what is known is still shown
+        refused = lou.ask("POST", "workflows/examples/nothing/runs", {"parameters": {}})
+        assert refused.status_code in (403, 404)
+        page = lou.http.get("/hub/login")
+        assert page.status_code in (200, 302)
+    assert lou.hub("GET", "user").status_code == 200
+
+
+def test_a_sign_out_that_the_provider_reports_takes_everything_at_once(world: World, script: httpx.Client) -> None:
+    world.person("sid")
+    sid = world.sign_in("sid")
+    script.headers["Authorization"] = f"token {sid.hub('POST', 'users/sid/tokens', {}).json()['token']}"
+    assert script.get("/hub/api/user").status_code == 200
+    assert sid.hub("POST", "users/sid/server", START).status_code in (201, 202)
+    until(lambda: server_of(sid, "sid").get("ready"))
+    token = world.provider.do("token", sub="sid")
+    assert (
+        script.post("/hub/backchannel_logout", data={"logout_token": token}, headers={"Authorization": ""}).status_code
+        == 200
+    )
+    assert script.get("/hub/api/user").status_code == 403
+    assert sid.http.get("/hub/api/user").status_code == 403
+    until(lambda: not has_server(world, "sid"), 60)
+    until(lambda: not sid.inside, CACHED)
+    again = script.post("/hub/backchannel_logout", data={"logout_token": token})
+    assert (again.status_code, again.headers["cache-control"]) == (400, "no-store")
+    assert "used before" in again.text
+
+
+@pytest.mark.parametrize("body", [{}, {"logout_token": ""}, {"logout_token": "x.y.z"}, {"logout_token": "x" * 200_000}])
+def test_what_is_no_logout_token_ends_nobody_s_session(
+    world: World, script: httpx.Client, body: dict[str, str]
+) -> None:
+    answer = script.post("/hub/backchannel_logout", data=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "invalid_request"
+    assert script.get("/hub/backchannel_logout").status_code == 405
+
+
+def test_somebody_whom_nobody_knows_here_is_signed_out_in_peace(world: World, script: httpx.Client) -> None:
+    token = world.provider.do("token", sub="nobody-here")
+    assert script.post("/hub/backchannel_logout", data={"logout_token": token}).status_code == 200
+
+
+def test_her_own_session_here_ends_with_the_sign_out(world: World) -> None:
+    world.person("una")
+    una = world.sign_in("una")
+    una.follow(una.http.get("/hub/logout"))
+    assert una.last.status_code == 200
+    assert "You are signed out here" in una.said
+    assert not una.inside
+    assert una.http.get(f"{SERVICE}runs").status_code == 302
