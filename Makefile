@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
-.PHONY: help setup up test check format bench lock screenshots clean cluster cluster-build cluster-down \
+.PHONY: help setup up test check format bench lock screenshots clean images cluster cluster-build cluster-down \
 	test-kubernetes
 
 help:  ## list what can be made
@@ -35,6 +35,11 @@ test: $(DEV)  ## every test: unit, functional, browser, fuzzing
 	$(BIN)/python scripts/system_packages.py
 	$(BIN)/python -m tests.functional.oidc.installing
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore tests/kubernetes tests
+
+images: $(DEV)  ## the container images of hub, proxy, PostgreSQL and notebook (Linux, root)
+	@$(BIN)/python -m tests.cluster check
+	@$(BIN)/python scripts/system_packages.py kubernetes
+	@$(BIN)/python -m tests.cluster images
 
 cluster: $(DEV)  ## a real one-node Kubernetes on this machine (Linux, root)
 	@$(BIN)/python -m tests.cluster check

@@ -149,7 +149,9 @@ def _services(c: Config, settings: HubExt, service: str, suffix: str) -> None:
         if one in known:
             raise Refused("JupyterHub.services", f"there is a service {one!r} already; set c.HubExt.service_name")
     prefix = f"{(value_of(c, 'JupyterHub', 'base_url') or '/').rstrip('/')}/services/{name}"
-    client_id, client_secret = f"service-{files}{suffix}", _secret(settings.state, "files-client-secret")
+    client_id = f"service-{files}{suffix}"
+    # A service that runs elsewhere cannot read our state folder: both are told.
+    client_secret = os.environ.get("HUB_EXT_FILES_CLIENT_SECRET") or _secret(settings.state, "files-client-secret")
     entry: dict[str, Any] = {
         "name": name,
         "oauth_no_confirm": True,  # for what signing in needs: the scopes below, and no more

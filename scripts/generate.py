@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import chart_templates
+import chart_values
 import click
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,6 +117,12 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/reference/policy.schema.json": partial(schema, "policy"),
     "docs/reference/profile.schema.json": partial(schema, "profile"),
     "hub_ext/web/openapi.json": openapi,
+    "docs/reference/values.md": chart_values.reference,
+    "helm/hub-ext/values.yaml": chart_values.values,
+    "helm/hub-ext/values.schema.json": chart_values.schema,
+    "helm/hub-ext/templates/accounts.yaml": chart_templates.accounts,
+    "helm/hub-ext/templates/admission.yaml": chart_templates.admission,
+    **{name: partial(file.read_text, "utf-8") for name, file in chart_templates.profiles().items()},
 }
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.cluster check | prepare | up | image | status | down`: what `make cluster` calls."""
+"""`python -m tests.cluster check | prepare | images | up | image | status | down`: what `make cluster` calls."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import sys
 import time
 
 from tests.cluster import machine
-from tests.cluster.cluster import Cluster, prepare
+from tests.cluster.cluster import Cluster, chart_images, prepare
 from tests.cluster.errors import ClusterError
+from tests.cluster.images import notebook
 from tests.cluster.layout import Layout
 
 
@@ -19,7 +20,7 @@ def _say(text: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Do what was asked; return an exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
-    parser.add_argument("action", choices=["check", "prepare", "up", "image", "status", "down"])
+    parser.add_argument("action", choices=["check", "prepare", "images", "up", "image", "status", "down"])
     parser.add_argument("--bare", action="store_true", help="up: without the notebook image")
     asked = parser.parse_args(arguments)
     action = str(asked.action)
@@ -37,6 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
         elif action == "prepare":
             machine.require_packages()
             prepare(_say)
+        elif action == "images":
+            machine.require_packages()
+            for image in (*chart_images(), notebook()):
+                kept = image.make(_say)
+                print(f"{image.name}@{image.digest}  {kept / 'registry'}")
         elif action == "status":
             for name, state in cluster.status():
                 print(f"{name:24} {state}")

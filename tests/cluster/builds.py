@@ -17,6 +17,7 @@ from tests.cluster.locking import locked
 
 _MODULES = Path(__file__).with_name("go")
 KUBERNETES = "v1.34.4"
+HELM_VERSION = "v3.19.5"
 _VERSION = "k8s.io/component-base/version"
 _FLAGS = ("-trimpath", "-buildvcs=false", "-mod=readonly")
 
@@ -118,4 +119,16 @@ COREDNS = Build("coredns", ("github.com/coredns/coredns",))
 STORAGE = Build("local-path-provisioner", ("github.com/rancher/local-path-provisioner",))
 PAUSE = Build("pause", (".",))
 KWOK = Build("kwok", ("sigs.k8s.io/kwok/cmd/kwok",))
+HELM = Build(
+    "helm",
+    ("helm.sh/helm/v3/cmd/helm",),
+    (
+        ("helm.sh/helm/v3/internal/version.version", HELM_VERSION),
+        # The Kubernetes that `helm template` and `helm lint` take for granted.
+        ("helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor", "1"),
+        ("helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor", KUBERNETES.split(".")[1]),
+        ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor", "1"),
+        ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor", KUBERNETES.split(".")[1]),
+    ),
+)
 COSIGN = Build("cosign", ("github.com/sigstore/cosign/v2/cmd/cosign",))

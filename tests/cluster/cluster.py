@@ -7,9 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from string import Template
 
-from tests.cluster import certificates, configuration, enclave, environment, images, machine, parts, records, registry
+from tests.cluster import (
+    certificates,
+    chart,
+    configuration,
+    enclave,
+    environment,
+    images,
+    machine,
+    parts,
+    records,
+    registry,
+)
 from tests.cluster.addresses import Addresses
-from tests.cluster.builds import COREDNS, COSIGN, NODE_PROGRAMS, PAUSE, STORAGE
+from tests.cluster.builds import COREDNS, COSIGN, HELM, NODE_PROGRAMS, PAUSE, STORAGE
 from tests.cluster.errors import ClusterError
 from tests.cluster.images import Image
 from tests.cluster.kubectl import Kubectl
@@ -33,14 +44,19 @@ def prepare(say: Callable[[str], None], *, notebook: bool = True) -> dict[str, I
     Returns:
         The images by their names.
     """
-    for build in (NODE_PROGRAMS, COREDNS, STORAGE, PAUSE, COSIGN):
+    for build in (NODE_PROGRAMS, COREDNS, STORAGE, PAUSE, COSIGN, HELM):
         build.make(say)
     made = [images.pause(), images.coredns(), images.storage(), images.base()]
     if notebook:
-        made.append(images.notebook())
+        made += [images.notebook(), *chart_images()]
     for image in made:
         image.make(say)
     return {image.name: image for image in made}
+
+
+def chart_images() -> list[Image]:
+    """Return the images that the chart needs."""
+    return [images.hub(), images.proxy(), images.postgresql()]
 
 
 class Cluster:
@@ -95,6 +111,22 @@ class Cluster:
         self._pull(self.reference(image))
         return self.reference(image)
 
+    def add_chart(self, say: Callable[[str], None]) -> dict[str, str]:
+        """Build the chart's images as they are in this project now, and have a cluster that runs pull them.
+
+        Args:
+            say: Told what is done.
+
+        Returns:
+            Their names, each with registry, name and digest.
+        """
+        HELM.make(say)
+        for image in chart_images():
+            image.make(say)
+            registry.install(image.folder / "registry", self.layout.folder / "var/lib/registry")
+            self._pull(self.reference(image))
+        return {image.name: self.reference(image) for image in chart_images()}
+
     def down(self) -> None:
         """Take it down and remove all of it. Safe when there is none, or only a part."""
         with locked(f"cluster-{self.layout.id}"):
@@ -124,6 +156,7 @@ class Cluster:
         layout = self.layout
         for program in NODE_PROGRAMS.programs:
             registry.link(NODE_PROGRAMS.folder / program, layout.folder / "bin" / program)
+        registry.link(HELM.folder / "helm", layout.folder / "bin" / "helm")
         for image in made.values():
             registry.install(image.folder / "registry", layout.folder / "var/lib/registry")
         config = {
@@ -199,8 +232,9 @@ class Cluster:
         if not applied.exists() or applied.read_text() != text:
             self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
             applied.write_text(text)
-        if NOTEBOOK in made:
-            self._pull(self.reference(made[NOTEBOOK]))
+        for name in (NOTEBOOK, *(one.name for one in chart_images())):
+            if name in made:
+                self._pull(self.reference(made[name]))
         for name, namespace in (("coredns", "kube-system"), ("local-path-provisioner", "local-path-storage")):
             self.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=120s", seconds=150)
 
@@ -224,6 +258,10 @@ class Cluster:
         }
         spec = {"storage_class": STORAGE_CLASS}
         enclave.write(layout.catalog, layout.keys / "images.key", {NOTEBOOK: notebook}, spec)
+        if NOTEBOOK in made:
+            text = chart.values(layout.catalog, {name: self.reference(image) for name, image in made.items()})
+            _write(layout.folder / "values.yaml", text)
+            values["HUB_EXT_TEST_VALUES"] = str(layout.folder / "values.yaml")
         _write(layout.environment, environment.render(values))
 
     def status(self) -> list[tuple[str, str]]:

@@ -238,3 +238,37 @@ def notebook() -> Image:
         )
     }
     return Image("notebooks/standard", (folder / "Containerfile").read_text(), context, debian.Base())
+
+
+def hub() -> Image:
+    """Return the image of Hub and sharing service."""
+    context = {
+        path: PROJECT / path
+        for path in (
+            "locks/image.lock",
+            "locks/kubernetes.lock",
+            "pyproject.toml",
+            "README.md",
+            "LICENSE",
+            "hub_ext",
+            "profiles",
+            "shared_notebooks",
+            "images/notebook/sbom.py",
+            "images/hub/jupyterhub_config.py",
+        )
+    }
+    return Image("hub-ext/hub", (PROJECT / "images/hub/Containerfile").read_text(), context, debian.Base())
+
+
+def proxy() -> Image:
+    """Return the image of configurable-http-proxy."""
+    names = ("package.json", "package-lock.json", "sbom.mjs")
+    context = {f"images/proxy/{name}": PROJECT / "images/proxy" / name for name in names}
+    return Image("hub-ext/proxy", (PROJECT / "images/proxy/Containerfile").read_text(), context, debian.Base())
+
+
+def postgresql() -> Image:
+    """Return the image of PostgreSQL for trials."""
+    context = {f"images/postgresql/{name}": PROJECT / "images/postgresql" / name for name in ("start.sh", "sbom.sh")}
+    text = (PROJECT / "images/postgresql/Containerfile").read_text()
+    return Image("hub-ext/postgresql", text, context, debian.Base())

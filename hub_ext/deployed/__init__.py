@@ -1,0 +1,1 @@
+"""What the chart runs: the Hub's configuration in a cluster, and waiting for what is not there yet."""

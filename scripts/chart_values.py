@@ -1,0 +1,391 @@
+"""The chart's values, in one place: values.yaml, values.schema.json and docs/reference/values.md are made from here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
+
+from hub_ext.catalog.policy import EnclaveSpec
+from hub_ext.settings import HubExt
+
+Text = str
+Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+HttpUrl = Annotated[str, StringConstraints(pattern=r"^(https?://[^/\s]+/?)?$")]
+Image = Annotated[str, StringConstraints(pattern=r"^([^\s@]+(@sha256:[0-9a-f]{64})?)?$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+Object = dict[str, Any]
+Objects = list[Object]
+
+# The chart says these itself: two answers would contradict each other.
+SET_BY_THE_CHART = frozenset(
+    {
+        "state_dir", "database_url", "results_url", "profiles_dir", "enclave", "runtime", "kubeconfig", "environments",
+        "service_kubeconfig", "pods_hub_url", "pods_service_url", "pods_executors_url", "service_name", "embedded",
+        "runs_at_once",
+    }
+)  # fmt: skip
+_KINDS = {"Unicode": str, "Enum": str, "Bool": bool, "Int": int, "Float": float, "Dict": Object, "List": list[Any]}
+
+
+class Values(BaseModel):
+    """Base: what is not named here is refused by its name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def _resources(cpu: str, memory: str, limit: str) -> Object:
+    return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": limit}}
+
+
+class Images(Values):
+    """Our images, each as registry, name and digest. `make images` builds them."""
+
+    hub: Image = Field("", description="Hub and sharing service (`images/hub`).")
+    proxy: Image = Field("", description="configurable-http-proxy (`images/proxy`).")
+    postgresql: Image = Field("", description="PostgreSQL for trials (`images/postgresql`).")
+    pullPolicy: Literal["IfNotPresent", "Always", "Never"] = Field("IfNotPresent", description="As in a pod.")  # noqa: N815
+    pullSecrets: list[Name] = Field([], description="Names of Secrets with passwords of registries.")  # noqa: N815
+
+
+class Hub(Values):
+    """The Hub: one pod; its state is in the database."""
+
+    config: dict[str, Object] = Field(
+        {},
+        description="JupyterHub's own settings, class → setting → value: `Authenticator: {admin_users: [ann]}`.",
+    )
+    env: Objects = Field([], description="Further variables, as in a container: client secrets from Secrets, say.")
+    resources: Object = Field(_resources("50m", "192Mi", "1Gi"), description="As in a container.")
+
+
+class Service(Values):
+    """The sharing service."""
+
+    replicas: Annotated[int, Field(ge=1, le=20)] = Field(
+        1, description="How many. More than one share the state volume: on one node where that is ReadWriteOnce."
+    )
+    env: Objects = Field([], description="Further variables, as in a container: those of a result store, say.")
+    resources: Object = Field(_resources("50m", "256Mi", "2Gi"), description="As in a container.")
+
+
+class ProxyService(Values):
+    """The Service that people come in by."""
+
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field("ClusterIP", description="As in a Service.")
+    port: Port = Field(80, description="Its port.")
+    annotations: dict[str, Text] = Field({}, description="Of the Service.")
+
+
+class ProxyTls(Values):
+    """TLS at the proxy itself; with Ingress or Gateway, those have it."""
+
+    secretName: Text = Field("", description="A Secret with `tls.crt` and `tls.key`; empty: plain HTTP.")  # noqa: N815
+
+
+class Proxy(Values):
+    """The proxy: a pod of its own, so that routes and open connections survive a Hub that is replaced."""
+
+    service: ProxyService = Field(default_factory=ProxyService)
+    tls: ProxyTls = Field(default_factory=ProxyTls)
+    resources: Object = Field(_resources("20m", "64Mi", "512Mi"), description="As in a container.")
+
+
+class Database(Values):
+    """A PostgreSQL that is there: two databases in it. Or `postgresql.trial`."""
+
+    url: Text = Field("", description="Ours: `postgresql://user:password@host/hub_ext`.")
+    hubUrl: Text = Field("", description="The Hub's: another database, such as `…/jupyterhub`.")  # noqa: N815
+    existingSecret: Text = Field(  # noqa: N815
+        "", description="In place of both: a Secret with `database-url` and `hub-database-url`."
+    )
+
+
+class Postgresql(Values):
+    """A PostgreSQL of the chart's own: for trials, one pod without a copy."""
+
+    trial: bool = Field(False, description="Have one.")
+    size: Size = Field("8Gi", description="Of its volume.")
+    storageClass: Text = Field("", description="Of its volume; empty: the cluster's default.")  # noqa: N815
+    resources: Object = Field(_resources("50m", "128Mi", "1Gi"), description="As in a container.")
+
+
+class State(Values):
+    """The state volume of the sharing service: keys, runs that go on, and results unless `results.url` is set."""
+
+    size: Size = Field("20Gi", description="Of the volume.")
+    storageClass: Text = Field("", description="Of the volume; empty: the cluster's default.")  # noqa: N815
+    accessMode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(  # noqa: N815
+        "ReadWriteOnce", description="ReadWriteMany lets replicas be on several nodes."
+    )
+    existingClaim: Text = Field("", description="In place of a new volume, a claim that is there.")  # noqa: N815
+
+
+class Results(Values):
+    """Where notebooks, reports and files of runs are."""
+
+    url: Text = Field("", description="fsspec address; empty: the state volume.")
+    existingSecret: Text = Field("", description="In place of `url`: a Secret with `results-url`.")  # noqa: N815
+
+
+class SignIn(Values):
+    """How people sign in."""
+
+    kind: Literal["hub", "one-password"] = Field(
+        "hub",
+        description="`hub`: as `hub.config` says (`JupyterHub.authenticator_class`). `one-password`: one password for "
+        "all names, as `make up` has it, for trials.",
+    )
+    allowOnePassword: bool = Field(  # noqa: N815
+        False,
+        description="Whoever knows the password is everybody: say that you mean it, else `one-password` is refused.",
+    )
+    password: Text = Field("", description="The one password; empty: one is made, and is in the Secret `hub-ext-keys`.")
+
+
+class Enclave(Values):
+    """The network that this platform is in."""
+
+    name: Name = Field("cluster", description="Its name.")
+    title: Text = Field("This cluster", description="Its title.")
+    owner: Text = Field("platform-team", description="Whom to ask.")
+    spec: Object = Field(
+        {},
+        description="As in an [enclave's file](enclave.schema.json) without `system_namespace`: registries, …",
+    )
+    images: dict[str, Text] = Field(
+        {},
+        description="Name of an image → registry, name and digest. Unsigned: it needs `signatures: 0` in `spec`.",
+    )
+    serial: Annotated[int, Field(ge=0)] = Field(
+        0, description="Number of `images`, which grows with each change; 0: the release's revision."
+    )
+    lock: Text = Field("", description="In place of `images`: the text of a signed `images.lock`.")
+
+
+class Profiles(Values):
+    """The profiles folder."""
+
+    shipped: bool = Field(True, description="The profiles that ship are in it.")
+    files: dict[str, Text] = Field({}, description="More of its files: path (`geo/1.yaml`) → text.")
+
+
+class Ingress(Values):
+    """An Ingress in front of the proxy."""
+
+    enabled: bool = Field(False, description="Have one.")
+    className: Text = Field("", description="As in an Ingress.")  # noqa: N815
+    host: Text = Field("", description="Host name.")
+    tlsSecretName: Text = Field("", description="A Secret with its certificate.")  # noqa: N815
+    annotations: dict[str, Text] = Field({}, description="Of the Ingress: no limit of bodies below 1 GB, no buffering.")
+
+
+class Gateway(Values):
+    """A route of the Gateway API in front of the proxy."""
+
+    enabled: bool = Field(False, description="Have one.")
+    host: Text = Field("", description="Host name.")
+    parentRefs: Objects = Field([], description="As in an HTTPRoute: which Gateway.")  # noqa: N815
+
+
+class ApiServer(Values):
+    """Where the API server is, for the network policies of Hub and service."""
+
+    cidr: Text = Field("", description="Its addresses; empty: any, on these ports.")
+    ports: list[Port] = Field([443, 6443], description="Its ports.")
+
+
+class NetworkPolicies(Values):
+    """A NetworkPolicy for each part, with everything else closed."""
+
+    enabled: bool = Field(True, description="Have them.")
+    clients: Objects = Field([], description="Who reaches the proxy, as in `from`; empty: everybody.")
+    egress: Objects = Field(
+        [],
+        description="What Hub and service reach beside the platform, as in `egress`: a database, S3, sign-in.",
+    )
+    apiServer: ApiServer = Field(default_factory=ApiServer)  # noqa: N815
+
+
+class Switch(Values):
+    """Something to have or not."""
+
+    enabled: bool = Field(True, description="Have it.")
+
+
+class Rbac(Values):
+    """Accounts of Hub and service with [their rights](rights.md)."""
+
+    create: bool = Field(True, description="Make them; else somebody has applied `hub-ext policy accounts`.")
+
+
+class Disruption(Values):
+    """PodDisruptionBudgets."""
+
+    enabled: bool = Field(True, description="One for the sharing service.")
+    protectSingle: bool = Field(  # noqa: N815
+        False, description="Also for the parts that are one pod: a node is then drained by hand only."
+    )
+
+
+class Secrets(Values):
+    """Keys and passwords that the chart makes."""
+
+    existing: Text = Field(
+        "",
+        description="In place of `hub-ext-keys`, a Secret with its entries: for tools that render without a cluster.",
+    )
+
+
+class Scheduling(Values):
+    """Where our own pods run."""
+
+    nodeSelector: dict[str, Text] = Field({}, description="As in a pod.")  # noqa: N815
+    tolerations: Objects = Field([], description="As in a pod.")
+    priorityClassName: Text = Field("", description="As in a pod.")  # noqa: N815
+
+
+def _settings() -> type[Values]:
+    """Return hub-ext's settings as values."""
+    fields: dict[str, Any] = {}
+    for name, trait in sorted(HubExt.class_traits(config=True).items()):
+        if name in SET_BY_THE_CHART:
+            continue
+        kind: Any = _KINDS[next(one.__name__ for one in type(trait).__mro__ if one.__name__ in _KINDS)]
+        if trait.metadata.get("secret"):
+            continue
+        if values := getattr(trait, "values", None):
+            kind = Literal[tuple(values)]
+        fields[name] = (kind, Field(None, description=str(trait.help), ge=getattr(trait, "min", None)))
+    return create_model("Settings", __base__=Values, **fields)
+
+
+Settings = _settings()
+Settings.__doc__ = (
+    "Settings of hub-ext: [what each is](settings.md). Those that the chart sets itself are not among them."
+)
+
+
+class Chart(Values):
+    """Values of the chart."""
+
+    images: Images = Field(default_factory=Images)
+    publicUrl: HttpUrl = Field("", description="Address that browsers use: `https://hub.example`.")  # noqa: N815
+    signIn: SignIn = Field(default_factory=SignIn)  # noqa: N815
+    hub: Hub = Field(default_factory=Hub)
+    service: Service = Field(default_factory=Service)
+    proxy: Proxy = Field(default_factory=Proxy)
+    database: Database = Field(default_factory=Database)
+    postgresql: Postgresql = Field(default_factory=Postgresql)
+    state: State = Field(default_factory=State)
+    results: Results = Field(default_factory=Results)
+    enclave: Enclave = Field(default_factory=Enclave)
+    profiles: Profiles = Field(default_factory=Profiles)
+    settings: Settings = Field(default_factory=Settings)  # type: ignore[valid-type]
+    ingress: Ingress = Field(default_factory=Ingress)
+    gateway: Gateway = Field(default_factory=Gateway)
+    networkPolicies: NetworkPolicies = Field(default_factory=NetworkPolicies)  # noqa: N815
+    admissionPolicy: Switch = Field(  # noqa: N815
+        default_factory=Switch,
+        description="The policy that ships, held by the API server as well; other rules: `hub-ext policy export`.",
+    )
+    rbac: Rbac = Field(default_factory=Rbac)
+    disruption: Disruption = Field(default_factory=Disruption)
+    prePuller: Switch = Field(  # noqa: N815
+        default_factory=Switch, description="Have each node pull the images of `enclave.images` before the first start."
+    )
+    secrets: Secrets = Field(default_factory=Secrets)
+    scheduling: Scheduling = Field(default_factory=Scheduling)
+    keepData: bool = Field(  # noqa: N815
+        True, description="Volumes and keys stay when the release is uninstalled; a new one of its name finds them."
+    )
+    global_: Object = Field({}, alias="global", description="Nothing: Helm gives it to every chart.")
+
+
+def _children(model: type[BaseModel]) -> Iterator[tuple[str, Any, type[BaseModel] | None]]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        is_model = isinstance(inner, type) and issubclass(inner, BaseModel)
+        yield field.alias or name, field, inner if is_model else None
+
+
+def schema() -> str:
+    """Return values.schema.json."""
+    found = Chart.model_json_schema()
+    found["$schema"] = "http://json-schema.org/draft-07/schema#"
+    found["definitions"] = found.pop("$defs") | _enclave_definitions()
+    found["definitions"]["Enclave"]["properties"]["spec"] = {"$ref": "#/definitions/EnclaveSpec"}
+    text = json.dumps(_plain(found), indent=2, ensure_ascii=False) + "\n"
+    return text.replace("#/$defs/", "#/definitions/")
+
+
+def _enclave_definitions() -> dict[str, Any]:
+    """Return what an enclave may say, from its own model; what it must say is looked at when it is read."""
+    found = EnclaveSpec.model_json_schema()
+    inner = found.pop("$defs")
+    for one in ("system_namespace", "local"):
+        del found["properties"][one]
+    found["required"] = []
+    return {"EnclaveSpec": found, **inner}
+
+
+def _plain(node: Any) -> Any:
+    """Return a schema without what only repeats the name of a property, and without defaults (values.yaml has them)."""
+    if isinstance(node, dict):
+        dropped = {"default"} | ({"title"} if isinstance(node.get("title"), str) else set())
+        return {key: _plain(value) for key, value in node.items() if key not in dropped}
+    return [_plain(one) for one in node] if isinstance(node, list) else node
+
+
+def values() -> str:
+    """Return values.yaml."""
+    lines = ["# Made from scripts/chart_values.py by scripts/generate.py; do not edit.", ""]
+    lines += _yaml(Chart, "")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _yaml(model: type[BaseModel], indent: str) -> list[str]:
+    lines: list[str] = []
+    for name, field, inner in _children(model):
+        if name == "global":
+            continue
+        about = field.description or (inner.__doc__ if inner else "") or ""
+        if not indent and lines:
+            lines.append("")
+        if inner is None:
+            lines += [f"{indent}# {about}", f"{indent}{name}: {json.dumps(field.default, ensure_ascii=False)}"]
+        elif inner is Settings:
+            lines += [f"# {about}", f"{name}: {{}}"]
+        else:
+            lines += [f"{indent}# {about}", f"{indent}{name}:", *_yaml(inner, indent + "  ")]
+    return lines
+
+
+def reference() -> str:
+    """Return docs/reference/values.md."""
+    lines = ["# Values of the chart", "", "Made from `scripts/chart_values.py` by `scripts/generate.py`; do not edit."]
+    lines += ["A value that is not here is refused by its name, and so is one of a wrong type.", ""]
+    lines += ["| value | default | meaning |", "| --- | --- | --- |", *_rows(Chart, "")]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(model: type[BaseModel], path: str) -> Iterator[str]:
+    for name, field, inner in _children(model):
+        about = (field.description or (inner.__doc__ if inner else "") or "").replace("|", "\\|")
+        if name == "global":
+            continue
+        if inner is None:
+            default = (
+                "" if inner is None and model is Settings else f"`{json.dumps(field.default, ensure_ascii=False)}`"
+            )
+            yield f"| `{path}{name}` | {default} | {about} |"
+        else:
+            yield f"| **`{path}{name}`** | | {about} |"
+            yield from _rows(inner, f"{path}{name}.")

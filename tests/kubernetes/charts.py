@@ -1,0 +1,232 @@
+"""The chart, installed on the cluster of the tests as an operator would: a release in a namespace of its own."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.cluster import chart
+from tests.cluster.builds import HELM
+from tests.functional.conftest import HEALTH, Platform
+
+if TYPE_CHECKING:
+    from tests.kubernetes.conftest import UsedCluster
+
+NAME = "hub-ext"  # of the release
+PORT = 8000
+PAGES = ("/hub/login", HEALTH)
+# Where anything of a release may be.
+KINDS = (
+    "all,configmaps,secrets,persistentvolumeclaims,serviceaccounts,networkpolicies,poddisruptionbudgets,ingresses,"
+    "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
+)
+
+
+def program(cluster: UsedCluster) -> Path:
+    """Return helm: the one that is built for a cluster of this machine, else that of the PATH."""
+    if cluster.local is not None:
+        return HELM.make(print) / "helm"
+    found = shutil.which("helm")
+    if not found:
+        pytest.skip("The chart is installed by helm, which is not on the PATH.")
+    return Path(found)
+
+
+def base_values(cluster: UsedCluster, folder: Path) -> dict[str, Any]:
+    """Return values for a trial on the cluster.
+
+    Args:
+        cluster: The cluster.
+        folder: Of the test.
+    """
+    if cluster.local is not None:
+        images = cluster.local.add_chart(print)
+        catalog = cluster.catalog(folder / "profiles")
+        found: dict[str, Any] = json.loads(chart.values(catalog, images))
+        return found
+    named = os.environ.get("HUB_EXT_TEST_VALUES")
+    if not named:
+        pytest.skip("On a cluster of somebody else's, HUB_EXT_TEST_VALUES names the values of the chart.")
+    return dict(json.loads(Path(named).read_text()))
+
+
+class Helm:
+    """helm, called from Python.
+
+    Args:
+        program: Which one.
+        kubeconfig: Of the cluster.
+        folder: Where it may keep things.
+    """
+
+    def __init__(self, program: Path, kubeconfig: Path, folder: Path) -> None:
+        self.program = program
+        self.env = {"PATH": os.environ["PATH"], "KUBECONFIG": str(kubeconfig), "HOME": str(folder)}
+
+    def run(self, *arguments: str, seconds: float = 300) -> subprocess.CompletedProcess[str]:
+        """Run it; return what it said, however it ended."""
+        command = [str(self.program), *arguments]
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=seconds, check=False)
+
+    def __call__(self, *arguments: str, seconds: float = 300) -> str:
+        """Run it; return what it printed. It has to succeed."""
+        answer = self.run(*arguments, seconds=seconds)
+        assert answer.returncode == 0, f"helm {' '.join(arguments)}: {answer.stdout[-2000:]}{answer.stderr[-3000:]}"
+        return answer.stdout
+
+
+class Release(Platform):
+    """A release of the chart.
+
+    Args:
+        cluster: The cluster.
+        folder: Of the test.
+        values: Values beside those of a trial.
+    """
+
+    def __init__(self, cluster: UsedCluster, folder: Path, **values: Any) -> None:
+        super().__init__(folder / "state")
+        self.cluster = cluster
+        self.id = uuid4().hex[:6]
+        self.namespace = f"chart-{self.id}"
+        self.helm = Helm(program(cluster), cluster.kubeconfig, folder)
+        self.values_file = folder / "values.yaml"
+        given = base_values(cluster, folder) | {"proxy": {"service": {"port": PORT}}, "keepData": False}
+        self.values = given | values
+        self.port = PORT
+
+    def kubectl(self, *arguments: str, **more: Any) -> str:
+        """Run kubectl in the release's namespace."""
+        return self.cluster.kubectl("-n", self.namespace, *arguments, **more)
+
+    # What an operator does.
+
+    def make_namespace(self) -> None:
+        """Make the namespace, at the Pod Security level that admits nothing but `restricted` pods."""
+        levels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+        about = {"name": self.namespace, "labels": levels}
+        self.cluster.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": about})
+
+    def install(self) -> float:
+        """Install it; return the seconds until the first page and the service answer."""
+        self.make_namespace()
+        began = time.monotonic()
+        self._helm("install")
+        self.url = f"http://{self.address()}:{PORT}"
+        self.wait_until_answers()
+        took = time.monotonic() - began
+        self.password = self.read_key("password")
+        return took
+
+    def upgrade(self, **values: Any) -> None:
+        """Upgrade it with other values, and wait until that is done."""
+        self.values |= values
+        self._helm("upgrade", "--wait")
+
+    def _helm(self, action: str, *more: str) -> None:
+        self.values_file.write_text(json.dumps(self.values))
+        given = ("--values", str(self.values_file), "--timeout", "4m", *more)
+        self.helm(action, NAME, str(chart.FOLDER), "--namespace", self.namespace, *given)
+
+    def uninstall(self) -> None:
+        """Uninstall it, and remove the namespaces of people, as docs/install.md says."""
+        self.helm("uninstall", NAME, "--namespace", self.namespace, "--wait", "--ignore-not-found")
+        people = f"hub-ext/platform={self.namespace}"
+        kubectl = self.cluster.kubectl
+        kubectl("delete", "namespace", "-l", people, "--ignore-not-found", "--wait=true", seconds=240)
+
+    def close(self) -> None:
+        """Take all of it out of the cluster."""
+        super().close()
+        self.uninstall()
+        self.cluster.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--wait=true", seconds=240)
+
+    # What is seen.
+
+    def address(self) -> str:
+        """Return the address of the proxy's Service, which this machine reaches."""
+        return self.kubectl("get", "service", "hub-ext-proxy", "-o", "jsonpath={.spec.clusterIP}")
+
+    def read_key(self, name: str) -> str:
+        """Return an entry of the Secret with keys."""
+        encoded = self.kubectl("get", "secret", "hub-ext-keys", "-o", f"jsonpath={{.data.{name}}}")
+        return base64.b64decode(encoded).decode()
+
+    def answers(self) -> bool:
+        """Return whether Hub and service answer now."""
+        with contextlib.suppress(httpx.HTTPError):
+            found = [httpx.get(self.url + page, trust_env=False, timeout=2).status_code for page in PAGES]
+            return found == [200, 200]
+        return False
+
+    def wait_until_answers(self, seconds: float = 240) -> None:
+        """Wait until they do."""
+        deadline = time.monotonic() + seconds
+        while not self.answers():
+            assert time.monotonic() < deadline, self.told()
+            time.sleep(0.1)
+
+    def told(self) -> str:
+        """Return what is known of its pods, for a test that fails."""
+        parts = [self.kubectl("get", "pods,events")]
+        for part in ("hub", "service", "proxy", "postgresql"):
+            with contextlib.suppress(Exception):
+                parts.append(self.kubectl("logs", f"deployment/hub-ext-{part}", "--all-containers", "--tail=30"))
+        return "\n".join(parts)[-8000:]
+
+    def objects(self) -> list[str]:
+        """Return what there is of it, in its namespace and beside namespaces."""
+        found = self.cluster.kubectl("get", KINDS, "--all-namespaces", "-o", "name", "--ignore-not-found")
+        mine = [one for one in found.split() if self.namespace in one]
+        here = self.kubectl("get", KINDS, "-o", "name", "--ignore-not-found").split()
+        usual = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
+        inside = [one for one in here if one not in usual and not one.split("/")[0].startswith(_ANYWHERE)]
+        return sorted({*mine, *inside})
+
+
+_ANYWHERE = ("clusterrole", "validatingadmissionpolicy")
+
+
+class Watch:
+    """Asks for pages again and again, and knows for how long each was away.
+
+    Args:
+        urls: What is asked for.
+    """
+
+    def __init__(self, *urls: str) -> None:
+        self.longest = dict.fromkeys(urls, 0.0)
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._look, args=(url,)) for url in urls]
+
+    def __enter__(self) -> Watch:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _look(self, url: str) -> None:
+        good = time.monotonic()
+        with httpx.Client(trust_env=False, timeout=2) as client:
+            while not self._stop.is_set():
+                with contextlib.suppress(httpx.HTTPError):
+                    if client.get(url).status_code < 500:
+                        good = time.monotonic()
+                self.longest[url] = max(self.longest[url], time.monotonic() - good)
+                self._stop.wait(0.05)

@@ -1,0 +1,163 @@
+"""The chart on a real cluster: installed, walked through in a browser, upgraded under load, gone without a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nbformat
+import pytest
+from playwright.sync_api import expect
+
+from hub_ext.kubernetes.render import namespace_name
+from tests.functional.browser import Visitor, chromium, visiting
+from tests.functional.conftest import HEALTH
+from tests.kubernetes.accounts import _keep_looking
+from tests.kubernetes.charts import NAME, Release, Watch
+from tests.kubernetes.platforms import API, wait_for
+
+if TYPE_CHECKING:
+    from tests.kubernetes.conftest import UsedCluster
+
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(600)]
+
+FIRST_PAGE = 60.0  # seconds from `helm install` with images present; on a machine with other work twice that
+GAP = 10.0  # seconds that pages may be away in an upgrade
+
+
+@pytest.fixture(scope="module")
+def release(cluster: UsedCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    """A release that runs; the last test uninstalls it."""
+    _keep_looking(cluster)
+    made = Release(cluster, tmp_path_factory.mktemp("chart"), settings={"roles": {"clara": ["curator"]}})
+    try:
+        took = made.install()
+        print(f"helm install to the first page: {took:.1f} s")
+        assert took <= 2 * FIRST_PAGE
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pictures are left: `HUB_EXT_PICTURES`, or a folder of the tests."""
+    named = os.environ.get("HUB_EXT_PICTURES")
+    return Path(named) if named else tmp_path_factory.mktemp("pictures")
+
+
+@pytest.fixture(scope="module")
+def ana(release: Release) -> str:
+    """Somebody's name; the cluster is shared, so it has the release's id."""
+    return f"ana-{release.id}"
+
+
+def test_helm_test_says_that_it_works(release: Release) -> None:
+    said = release.helm("test", NAME, "--namespace", release.namespace, "--logs")
+    assert "Phase:          Succeeded" in said
+    assert said.count(": answers") == 3
+
+
+def test_our_own_pods_are_restricted_and_have_limits(release: Release) -> None:
+    pods = release.cluster.kubectl.items("pods", "-n", release.namespace)
+    assert {one["metadata"]["labels"]["app.kubernetes.io/component"] for one in pods} >= {
+        "hub", "service", "proxy", "postgresql", "puller",
+    }  # fmt: skip
+    for pod in pods:
+        for container in pod["spec"]["containers"]:
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert container["resources"]["limits"]["memory"]
+            assert container["resources"]["requests"]["cpu"]
+            assert re.search(r"@sha256:[0-9a-f]{64}$", container["image"])
+        mounts = json.dumps(pod["spec"])
+        reaches = pod["metadata"]["labels"]["app.kubernetes.io/component"] in ("hub", "service")
+        assert ("serviceaccount" in mounts) is reaches, pod["metadata"]["name"]
+
+
+def test_the_whole_path_in_a_browser(release: Release, ana: str, pictures: Path, tmp_path: Path) -> None:
+    with chromium() as browser, visiting(browser, release, pictures) as visitor:
+        page = visitor.page
+        page.goto(f"{release.url}/hub/login")
+        visitor.picture("chart-sign-in", whole=True)
+        visitor.sign_in(ana)
+        start_a_server(visitor, ana)
+        publish(visitor, tmp_path)
+        run_to_a_report(visitor)
+        visitor.picture("chart-run", whole=True)
+        assert visitor.foreign == []
+        assert visitor.refused == []
+    jobs = release.cluster.kubectl.items("jobs", "-n", namespace_name(ana))
+    assert len(jobs) <= 1  # one that has ended goes by itself
+
+
+def start_a_server(visitor: Visitor, who: str) -> None:
+    page = visitor.page
+    page.get_by_role("link", name="Start a server").click()
+    page.click("button[aria-label='Start Quick look']")
+    page.wait_for_url(f"**/user/{who}/lab**")
+    page.wait_for_selector(".jp-Launcher")
+
+
+def publish(visitor: Visitor, tmp_path: Path) -> None:
+    cells = [
+        nbformat.v4.new_code_cell("n: int = 2", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("print('twice is', n * 2)"),
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    path = tmp_path / "twice.ipynb"
+    path.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})))
+    page = visitor.page
+    visitor.go("publish")
+    page.get_by_label("Drop a notebook here, or choose one").set_input_files(path)
+    page.get_by_role("button", name="Look at it").click()
+    page.get_by_label("Profile").select_option("quick-look")
+    page.get_by_role("button", name="Publish").click()
+    expect(page.get_by_text("Version 1 is published.")).to_be_visible()
+
+
+def run_to_a_report(visitor: Visitor) -> None:
+    page = visitor.page
+    page.get_by_label("N", exact=True).fill("21")
+    page.get_by_role("button", name="Run", exact=True).click()
+    visitor.run_id()
+    visitor.wait_for_state("succeeded")
+    report = page.frame_locator("iframe[title='Report of this run']")
+    expect(report.get_by_text("twice is 42")).to_be_visible()
+
+
+def test_an_upgrade_leaves_servers_and_runs_alone_and_pages_away_for_a_moment(release: Release, ana: str) -> None:
+    client = release.api(ana)
+    before = release.cluster.kubectl.json("get", "pod", "server", "-n", namespace_name(ana))["metadata"]["uid"]
+    node = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("import time\nfor n in range(60): print(n, flush=True); time.sleep(0.5)")],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    body = {"name": "long", "notebook": json.loads(nbformat.writes(node)), "profile": "quick-look"}
+    assert client.post(f"{API}/workflows", json=body).status_code == 201
+    run = client.post(f"{API}/workflows/{ana}/long/runs", json={"parameters": {}}).json()["id"]
+    wait_for(lambda: client.get(f"{API}/runs/{run}").json()["state"] == "running")
+    pages = [release.url + page for page in ("/hub/login", HEALTH, f"/user/{ana}/api")]
+    with Watch(*pages) as watch:
+        release.upgrade(settings={"banner": "A release later", "roles": {"clara": ["curator"]}})
+        release.wait_until_answers()
+    print("longest away in an upgrade:", {url.rpartition(":8000")[2]: f"{s:.1f} s" for url, s in watch.longest.items()})
+    assert max(watch.longest.values()) <= GAP
+    assert "A release later" in client.get("/hub/login").text
+    after = release.cluster.kubectl.json("get", "pod", "server", "-n", namespace_name(ana))["metadata"]["uid"]
+    assert after == before
+    wait_for(lambda: client.get(f"{API}/runs/{run}").json()["state"] not in ("queued", "starting", "running"))
+    found = client.get(f"{API}/runs/{run}").json()
+    assert (found["state"], found["reason"]) == ("succeeded", "")
+    assert client.delete(f"/hub/api/users/{ana}/server").status_code in (202, 204)
+
+
+def test_uninstalling_leaves_nothing(release: Release) -> None:
+    assert len(release.objects()) > 30
+    release.uninstall()
+    wait_for(lambda: not release.objects(), 60, str(release.objects()))
+    people = release.cluster.kubectl("get", "namespaces", "-l", f"hub-ext/platform={release.namespace}", "-o", "name")
+    assert people.strip() == ""

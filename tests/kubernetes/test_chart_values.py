@@ -1,0 +1,260 @@
+"""What the chart makes of values: what the API server takes, what our own code says, and a no that names the value."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from hub_ext.catalog.loading import load
+from hub_ext.catalog.policy import Enclave
+from hub_ext.kubernetes import rbac
+from hub_ext.kubernetes.admission import export
+from hub_ext.settings import HubExt, shipped
+from tests.cluster import chart
+from tests.kubernetes.charts import NAME, Helm, program
+
+if TYPE_CHECKING:
+    from tests.kubernetes.conftest import UsedCluster
+
+DIGEST = "sha256:" + "0" * 64
+NAMESPACE = "values"
+VALUES: dict[str, Any] = {
+    "images": {name: f"r.example/{name}@{DIGEST}" for name in ("hub", "proxy", "postgresql")},
+    "postgresql": {"trial": True},
+    "signIn": {"kind": "one-password", "allowOnePassword": True},
+    "enclave": {
+        "spec": {
+            "domain": "open",
+            "registries": ["r.example"],
+            "largest": {"cpu": 2.5, "memory": "8Gi"},
+            "signatures": 0,
+        },
+        "images": {"notebooks/standard": f"r.example/notebook@{DIGEST}"},
+    },
+}  # fmt: skip
+FULL: dict[str, Any] = {
+    "publicUrl": "https://hub.example",
+    "hub": {"config": {"JupyterHub": {"authenticator_class": "generic-oauth"}}},
+    "signIn": {"kind": "hub"},
+    "postgresql": {"trial": False},
+    "database": {"url": "postgresql://a:b@db/one", "hubUrl": "postgresql://a:b@db/two"},
+    "results": {"url": "s3://results"},
+    "service": {"replicas": 3},
+    "state": {"accessMode": "ReadWriteMany", "storageClass": "shared"},
+    "proxy": {"tls": {"secretName": "hub-tls"}, "service": {"type": "NodePort"}},
+    "ingress": {"enabled": True, "host": "hub.example", "className": "nginx", "tlsSecretName": "t"},
+    "disruption": {"protectSingle": True},
+    "networkPolicies": {
+        "clients": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}],
+        "egress": [{"to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}], "ports": [{"port": 5432, "protocol": "TCP"}]}],
+        "apiServer": {"cidr": "10.0.0.1/32", "ports": [6443]},
+    },
+    "profiles": {"files": {"geo/1.yaml": "kind: Profile\n"}},
+    "settings": {"banner": "OPEN", "approvals_required": 3, "budget": {"servers": 2}},
+    "scheduling": {
+        "priorityClassName": "system-cluster-critical",
+        "nodeSelector": {"a": "b"},
+        "tolerations": [{"operator": "Exists"}],
+    },
+    "keepData": False,
+}
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return values with changes, as helm merges them."""
+    found = copy.deepcopy(base)
+    for key, value in changes.items():
+        inner = found.get(key)
+        found[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return found
+
+
+@pytest.fixture(scope="module")
+def helm(cluster: UsedCluster, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """helm."""
+    return Helm(program(cluster), cluster.kubeconfig, tmp_path_factory.mktemp("helm"))
+
+
+Template = Callable[..., tuple[list[dict[str, Any]], str]]
+
+
+@pytest.fixture
+def template(helm: Helm, tmp_path: Path) -> Template:
+    """Render: `template(changes)` returns the objects, or none and what helm said."""
+
+    def rendered(changes: dict[str, Any] | None = None, namespace: str = NAMESPACE) -> tuple[list[dict[str, Any]], str]:
+        path = tmp_path / "values.yaml"
+        path.write_text(json.dumps(merged(VALUES, changes or {})))
+        answer = helm.run("template", NAME, str(chart.FOLDER), "--namespace", namespace, "--values", str(path))
+        if answer.returncode:
+            return [], answer.stderr
+        return [one for one in yaml.safe_load_all(answer.stdout) if one], ""
+
+    return rendered
+
+
+def made(found: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    return next(one for one in found if one["kind"] == kind and one["metadata"]["name"] == name)
+
+
+# --- what it makes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changes", [{}, FULL], ids=["trial", "full"])
+def test_it_is_clean(helm: Helm, changes: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "values.yaml"
+    path.write_text(json.dumps(merged(VALUES, changes)))
+    said = helm("lint", "--strict", str(chart.FOLDER), "--values", str(path))
+    assert "[ERROR]" not in said
+    assert "[WARNING]" not in said
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: UsedCluster) -> Iterator[str]:
+    """A namespace for what is only tried."""
+    name = f"chart-values-{uuid4().hex[:6]}"
+    cluster.kubectl("create", "namespace", name)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.mark.parametrize("changes", [{}, FULL], ids=["trial", "full"])
+def test_the_api_server_takes_every_object_and_knows_every_field(
+    cluster: UsedCluster, template: Template, changes: dict[str, Any], namespace: str
+) -> None:
+    found, said = template(changes, namespace)
+    assert found, said
+    everything = {"apiVersion": "v1", "kind": "List", "items": found}
+    tried = ("apply", "--dry-run=server", "--validate=strict", "-n", namespace, "-f", "-")
+    answer = cluster.kubectl(*tried, stdin=json.dumps(everything))
+    assert answer.count("(server dry run)") == len(found)
+
+
+def test_rights_and_admission_policy_are_what_our_code_says(template: Template) -> None:
+    found, _ = template()
+    spec = VALUES["enclave"]["spec"] | {"system_namespace": NAMESPACE}
+    about = {"name": "cluster", "title": "This cluster", "owner": "platform-team"}
+    content = {"apiVersion": "hub-ext/v1", "kind": "Enclave", "metadata": about, "spec": spec}
+    enclave = Enclave.model_validate(content)
+    expected = [*rbac.manifests(NAMESPACE), *export(load(shipped("profiles")).policy, enclave)]
+    for one in expected:
+        mine = made(found, one["kind"], one["metadata"]["name"])
+        assert _comparable(mine) == _comparable(one), one["metadata"]["name"]
+
+
+def _comparable(manifest: dict[str, Any]) -> Any:
+    """Return an object with the enclave's limits as an object: the order of a JSON text says nothing."""
+    found = json.loads(json.dumps(manifest))
+    for variable in found.get("spec", {}).get("variables", ()):
+        if variable["name"] == "params":
+            variable["expression"] = json.loads(variable["expression"])
+    return found
+
+
+def test_no_right_is_a_wildcard_and_nobody_is_cluster_admin(template: Template) -> None:
+    found, _ = template()
+    roles = [one for one in found if one["kind"] in ("ClusterRole", "Role")]
+    assert len(roles) == 2
+    for role in roles:
+        for rule in role["rules"]:
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+    for one in found:
+        if one["kind"] == "ClusterRoleBinding":
+            assert one["roleRef"]["name"].startswith("hub-ext-")
+
+
+def test_every_setting_that_pods_are_told_is_one_of_ours(template: Template) -> None:
+    found, _ = template(FULL)
+    told = made(found, "ConfigMap", "hub-ext-settings")["data"]
+    known = {f"HUB_EXT_{name.upper()}" for name in HubExt.class_traits(config=True)}
+    assert set(told) <= known
+    settings = HubExt.from_environment(told)
+    assert (settings.banner, settings.approvals_required, settings.budget) == ("OPEN", 3, {"servers": 2})
+
+
+def test_pods_are_made_anew_when_what_they_read_at_their_start_changes(template: Template) -> None:
+    def marks(**changes: Any) -> dict[str, str]:
+        pod = made(template(merged(FULL, changes))[0], "Deployment", "hub-ext-service")["spec"]["template"]
+        return dict(pod["metadata"]["annotations"])
+
+    assert marks() == marks()
+    assert marks() != marks(settings={"banner": "CLOSED"})
+    assert marks() != marks(database={"url": "postgresql://a:c@db/one"})
+
+
+def test_no_password_of_the_values_is_anywhere_but_in_secrets(template: Template) -> None:
+    changes = merged(FULL, {"database": {"url": "postgresql://a:hunter2@db/one"}, "signIn": {"password": "hunter3"}})
+    found, _ = template(changes)
+    text = json.dumps([one for one in found if one["kind"] != "Secret"])
+    assert "hunter" not in text
+
+
+# --- what it refuses -------------------------------------------------------------------------------------------------
+
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("misspelt", {"servce": {"replicas": 2}}, "servce"),
+    ("misspelt inside", {"service": {"replica": 2}}, "replica"),
+    ("wrong type", {"service": {"replicas": "two"}}, "replicas"),
+    ("too many", {"service": {"replicas": 100}}, "replicas"),
+    ("a size that is none", {"state": {"size": "much"}}, "size"),
+    ("a setting that is none", {"settings": {"baner": "OPEN"}}, "baner"),
+    ("a setting of the chart", {"settings": {"runtime": "local"}}, "runtime"),
+    ("a setting of a wrong type", {"settings": {"approvals_required": "all"}}, "approvals_required"),
+    ("a limit below the least", {"settings": {"approvals_required": 0}}, "approvals_required"),
+    ("an enclave's field that is none", {"enclave": {"spec": {"registry": "x"}}}, "registry"),
+    ("an address that is none", {"publicUrl": "hub.example"}, "publicUrl"),
+    ("a port that is none", {"proxy": {"service": {"port": 0}}}, "port"),
+    ("no image", {"images": {"hub": ""}}, "images.hub"),
+    ("an image with half a digest", {"images": {"hub": "r.example/hub@sha256:12"}}, "hub"),
+    ("two databases", {"database": {"url": "postgresql://x/a", "hubUrl": "postgresql://x/b"}}, "postgresql.trial"),
+    ("no database", {"postgresql": {"trial": False}}, "database.url"),
+    ("half a database", {"postgresql": {"trial": False}, "database": {"url": "postgresql://x/a"}}, "database.hubUrl"),
+    (
+        "one database for both",
+        {"postgresql": {"trial": False}, "database": {"url": "postgresql://x/a", "hubUrl": "postgresql://x/a"}},
+        "database.hubUrl",
+    ),
+    (
+        "a file as database",
+        {"postgresql": {"trial": False}, "database": {"url": "sqlite:///x", "hubUrl": "postgresql://x/a"}},
+        "database.url",
+    ),
+    ("one password by accident", {"signIn": {"allowOnePassword": False}}, "signIn.allowOnePassword"),
+    ("nobody signs in", {"signIn": {"kind": "hub"}}, "authenticator_class"),
+    (
+        "everybody is anybody",
+        {
+            "signIn": {"kind": "hub", "allowOnePassword": False},
+            "hub": {"config": {"JupyterHub": {"authenticator_class": "dummy"}}},
+        },
+        "authenticator_class=dummy",
+    ),
+    ("no registry", {"enclave": {"spec": {"registries": []}}}, "enclave.spec.registries"),
+    ("unsigned images", {"enclave": {"spec": {"signatures": 1}}}, "enclave.spec.signatures"),
+    ("an image by tag", {"enclave": {"images": {"notebooks/standard": "r.example/x:1"}}}, "notebooks/standard"),
+    ("two locks", {"enclave": {"lock": "kind: ImagesLock"}}, "enclave.lock"),
+    ("a path that leaves", {"profiles": {"files": {"../x.yaml": "a"}}}, "profiles.files"),
+    ("an Ingress without a host", {"ingress": {"enabled": True}}, "ingress.host"),
+    ("a route without a Gateway", {"gateway": {"enabled": True, "host": "hub.example"}}, "gateway.parentRefs"),
+    ("TLS under http", {"publicUrl": "http://hub.example", "proxy": {"tls": {"secretName": "x"}}}, "publicUrl"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "named"), [one[1:] for one in REFUSED], ids=[one[0] for one in REFUSED])
+def test_a_bad_value_is_refused_by_its_name(template: Template, changes: dict[str, Any], named: str) -> None:
+    found, said = template(changes)
+    assert found == []
+    assert named in said
+
+
+def test_a_namespace_that_labels_cannot_name_is_refused(template: Template) -> None:
+    found, said = template({}, "two--hyphens")
+    assert found == []
+    assert "two--hyphens" in said
