@@ -25,6 +25,7 @@ from hub_ext import cli_versions as _versions  # noqa: F401  # its commands join
 from hub_ext.cli_access import access
 from hub_ext.cli_backup import backup, restore
 from hub_ext.cli_budgets import budgets
+from hub_ext.cli_doctor import doctor
 from hub_ext.cli_images import images
 from hub_ext.cli_policy import policy
 from hub_ext.cli_profiles import profiles
@@ -100,7 +101,7 @@ def serve() -> None:
     """Run the sharing service, as the Hub starts it or beside it (settings come from the environment)."""
     from hub_ext.web.server import main as run_service
 
-    run_service()
+    run_service([])
 
 
 @cli.command()
@@ -335,6 +336,7 @@ cli.add_command(backup)
 cli.add_command(restore)
 cli.add_command(access)
 cli.add_command(budgets)
+cli.add_command(doctor)
 
 
 @cli.group()

@@ -62,6 +62,16 @@ def test_helm_test_says_that_it_works(release: Release) -> None:
     assert said.count(": answers") == 3
 
 
+def test_the_doctor_finds_nothing_wrong(release: Release) -> None:
+    asked = ("exec", "deploy/hub-ext-service", "-c", "service", "--", "hub-ext", "doctor", "--json")
+    found = json.loads(release.kubectl(*asked))
+    assert [one for one in found if one["state"] == "fail"] == []
+    states = {one["what"]: one["state"] for one in found}
+    for what in ("database", "the Hub's database", "result store", "profiles", "rights", "namespaces"):
+        assert states[what] == "ok", found
+    assert states["admission policy"] == "ok", found
+
+
 def test_our_own_pods_are_restricted_and_have_limits(release: Release) -> None:
     pods = release.cluster.kubectl.items("pods", "-n", release.namespace)
     assert {one["metadata"]["labels"]["app.kubernetes.io/component"] for one in pods} >= {
