@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from traitlets import import_item
 from traitlets.config import Config
 
 from hub_ext.app import configure, templates
 from hub_ext.deployed.addresses import driver
+from hub_ext.deployed.turn import take_turn
 from hub_ext.embedded.state import hash_password
 from hub_ext.errors import InvalidInput
 from hub_ext.kubernetes.objects import HUB_PORT
 from hub_ext.settings import HubExt
+from hub_ext.spawner.guard import SPAWNERS
 
 _NEEDED = (
     "CONFIGPROXY_AUTH_TOKEN",
@@ -31,6 +35,7 @@ _NEEDED = (
     "JPY_COOKIE_SECRET",
     "JUPYTERHUB_CRYPT_KEY",
 )
+_turns: list[object] = []  # what holds this process's turn, until it ends
 _ROUTES_EVERY = 30  # seconds: a proxy that was started anew has no routes until the Hub looks
 
 
@@ -51,6 +56,8 @@ def configure_hub(c: Config, environ: Mapping[str, str], further: Path | None = 
     if missing:
         raise InvalidInput.of(missing[0], "must be set; the chart does so")
     settings = HubExt.from_environment(dict(environ))
+    _load(settings)
+    _turns.append(take_turn(environ["HUB_EXT_HUB_DATABASE_URL"], HUB_PORT))
     for name in settings.trait_names(config=True):
         c.HubExt[name] = getattr(settings, name)
     _addresses(c, environ)
@@ -61,6 +68,13 @@ def configure_hub(c: Config, environ: Mapping[str, str], further: Path | None = 
     if not c.JupyterHub.get("authenticator_class"):
         raise InvalidInput.of("hub.config.JupyterHub.authenticator_class", "must say how people sign in")
     configure(c, service="external")
+
+
+def _load(settings: HubExt) -> None:
+    """Load what takes long before it is this Hub's turn: nobody answers in the moments after that."""
+    import_item(SPAWNERS[settings.runtime][0])
+    for module in ("jupyterhub.handlers", "jupyterhub.apihandlers", "oauthenticator.generic"):
+        import_module(module)
 
 
 def _addresses(c: Config, environ: Mapping[str, str]) -> None:

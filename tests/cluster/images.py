@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from tests.cluster import debian, registry
@@ -42,9 +43,9 @@ class Image:
     context: Mapping[str, Path]
     base: debian.Base | None = None
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """What it depends on, as a hash."""
+        """What it depends on, as a hash: of the moment when it was first asked for, since a build may take minutes."""
         digest = hashlib.sha256(repr((self.name, self.containerfile, self.base and self.base.key)).encode())
         for target, source in sorted(self.context.items()):
             for file in files(source):

@@ -21,7 +21,7 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         "CONFIGPROXY_AUTH_TOKEN": "proxy",
         "HUB_EXT_DATABASE_URL": f"sqlite:///{tmp_path}/ours.sqlite",
         "HUB_EXT_FILES_CLIENT_SECRET": "files",
-        "HUB_EXT_HUB_DATABASE_URL": "postgresql://hub:pass@database/jupyterhub",
+        "HUB_EXT_HUB_DATABASE_URL": f"sqlite:///{tmp_path}/hub.sqlite",
         "HUB_EXT_HUB_URL": "http://hub-ext-hub:8081",
         "HUB_EXT_PROXY_API_URL": "http://hub-ext-proxy-api:8001",
         "HUB_EXT_SERVICE_TOKEN": "service",
@@ -48,7 +48,7 @@ def further(tmp_path: Path, **sections: dict[str, object]) -> Path:
 def test_the_parts_know_each_other(environ: dict[str, str]) -> None:
     c = Config()
     configure_hub(c, environ)
-    assert c.JupyterHub.db_url == "postgresql+psycopg://hub:pass@database/jupyterhub"
+    assert c.JupyterHub.db_url == environ["HUB_EXT_HUB_DATABASE_URL"]
     assert c.JupyterHub.hub_connect_url == "http://hub-ext-hub:8081"
     assert c.ConfigurableHTTPProxy.should_start is False
     services = {one["name"]: one for one in c.JupyterHub.services}

@@ -57,9 +57,8 @@ def ana(release: Release) -> str:
 
 
 def test_helm_test_says_that_it_works(release: Release) -> None:
-    said = release.helm("test", NAME, "--namespace", release.namespace, "--logs")
+    said = release.helm("test", NAME, "--namespace", release.namespace)
     assert "Phase:          Succeeded" in said
-    assert said.count(": answers") == 3
 
 
 def test_the_doctor_finds_nothing_wrong(release: Release) -> None:
