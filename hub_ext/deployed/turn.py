@@ -38,7 +38,7 @@ class _Waiting(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
 
-    do_HEAD = do_POST = do_GET
+    do_HEAD = do_POST = do_GET  # noqa: N815  # as http.server calls them
 
     def log_message(self, *_: object) -> None:
         """Say nothing: it is asked every second."""

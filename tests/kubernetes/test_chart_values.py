@@ -179,6 +179,15 @@ def test_every_setting_that_pods_are_told_is_one_of_ours(template: Template) -> 
     assert (settings.banner, settings.approvals_required, settings.budget) == ("OPEN", 3, {"servers": 2})
 
 
+def test_profiles_may_come_from_a_repository(template: Template) -> None:
+    source = {"settings": {"profiles_repository": "https://git.example/profiles"}, "enclave": {"images": None}}
+    found, said = template(source)
+    assert found, said
+    told = made(found, "ConfigMap", "hub-ext-settings")["data"]
+    assert "HUB_EXT_PROFILES_DIR" not in told
+    assert HubExt.from_environment(told).profiles_repository == "https://git.example/profiles"
+
+
 def test_pods_are_made_anew_when_what_they_read_at_their_start_changes(template: Template) -> None:
     def marks(**changes: Any) -> dict[str, str]:
         pod = made(template(merged(FULL, changes))[0], "Deployment", "hub-ext-service")["spec"]["template"]
@@ -241,6 +250,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("an image by tag", {"enclave": {"images": {"notebooks/standard": "r.example/x:1"}}}, "notebooks/standard"),
     ("two locks", {"enclave": {"lock": "kind: ImagesLock"}}, "enclave.lock"),
     ("a path that leaves", {"profiles": {"files": {"../x.yaml": "a"}}}, "profiles.files"),
+    ("two sources of profiles", {"settings": {"profiles_repository": "https://git.example/p"}}, "profiles_repository"),
     ("an Ingress without a host", {"ingress": {"enabled": True}}, "ingress.host"),
     ("a route without a Gateway", {"gateway": {"enabled": True, "host": "hub.example"}}, "gateway.parentRefs"),
     ("TLS under http", {"publicUrl": "http://hub.example", "proxy": {"tls": {"secretName": "x"}}}, "publicUrl"),

@@ -48,7 +48,10 @@
 {{- if not $v.enclave.spec.largest -}}{{- fail "enclave.spec.largest: what is the most that one container may have? {cpu: 8, memory: 32Gi}" -}}{{- end -}}
 {{- if not $v.enclave.spec.domain -}}{{- fail "enclave.spec.domain: what is this network called to others?" -}}{{- end -}}
 {{- if and $v.enclave.images $v.enclave.lock -}}{{- fail "enclave.images and enclave.lock: say one of them." -}}{{- end -}}
-{{- if not (or $v.enclave.images $v.enclave.lock) -}}
+{{- if and $v.settings.profiles_repository (or $v.enclave.images $v.enclave.lock $v.profiles.files) -}}
+{{- fail "settings.profiles_repository: enclave.images, enclave.lock and profiles.files come from the repository, then." -}}
+{{- end -}}
+{{- if not (or $v.enclave.images $v.enclave.lock $v.settings.profiles_repository) -}}
 {{- fail "enclave.images (or enclave.lock): what does notebooks/standard mean here? name → registry/name@sha256:…" -}}
 {{- end -}}
 {{- if and $v.enclave.images (ne (toString $v.enclave.spec.signatures) "0") -}}
