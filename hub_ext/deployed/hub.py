@@ -19,7 +19,7 @@ from hub_ext.deployed.addresses import driver
 from hub_ext.deployed.turn import take_turn
 from hub_ext.embedded.state import hash_password
 from hub_ext.errors import InvalidInput
-from hub_ext.kubernetes.objects import HUB_PORT
+from hub_ext.kubernetes.network import HUB_PORT
 from hub_ext.settings import HubExt
 from hub_ext.spawner.guard import SPAWNERS
 
