@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -19,13 +18,14 @@ import pytest
 
 from tests.cluster import chart
 from tests.cluster.builds import HELM
+from tests.cluster.layout import PROJECT
 from tests.functional.conftest import HEALTH, Platform
 
 if TYPE_CHECKING:
     from tests.kubernetes.conftest import UsedCluster
 
 NAME = "hub-ext"  # of the release
-PORT = 8000
+README = (PROJECT / "README.md").read_text()
 PAGES = ("/hub/login", HEALTH)
 # Where anything of a release may be.
 KINDS = (
@@ -60,6 +60,12 @@ def base_values(cluster: UsedCluster, folder: Path) -> dict[str, Any]:
     if not named:
         pytest.skip("On a cluster of somebody else's, HUB_EXT_TEST_VALUES names the values of the chart.")
     return dict(json.loads(Path(named).read_text()))
+
+
+def readme_lines() -> list[str]:
+    """Return the lines of README's section on clusters."""
+    section = README.partition("## In a cluster")[2].partition("\n## ")[0]
+    return section.partition("```sh\n")[2].partition("```")[0].splitlines()
 
 
 class Helm:
@@ -103,9 +109,8 @@ class Release(Platform):
         self.namespace = f"chart-{self.id}"
         self.helm = Helm(program(cluster), cluster.kubeconfig, folder)
         self.values_file = folder / "values.yaml"
-        given = base_values(cluster, folder) | {"proxy": {"service": {"port": PORT}}, "keepData": False}
-        self.values = given | values
-        self.port = PORT
+        self.values = base_values(cluster, folder) | values
+        self.port = None  # type: ignore[assignment]  # that of http, which no address shows
 
     def kubectl(self, *arguments: str, **more: Any) -> str:
         """Run kubectl in the release's namespace."""
@@ -120,25 +125,45 @@ class Release(Platform):
         self.cluster.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": about})
 
     def install(self) -> float:
-        """Install it; return the seconds until the first page and the service answer."""
+        """Install it by the lines of README; return the seconds until the first page and the service answer."""
         self.make_namespace()
+        self._write()
+        lines = readme_lines()
         began = time.monotonic()
-        self._helm("install")
-        self.url = f"http://{self.address()}:{PORT}"
+        self.paste(next(line for line in lines if " install " in line))
+        self.url = self.paste(next(line for line in lines if line.startswith("echo "))).strip()
         self.wait_until_answers()
         took = time.monotonic() - began
-        self.password = self.read_key("password")
+        self.password = self.paste(next(line for line in lines if "get secret" in line))
         return took
+
+    def paste(self, line: str) -> str:
+        """Run a line of README as it stands, but for where things are; return what it printed."""
+        tools = self.helm.program.parent, self.cluster.kubectl.program.parent
+        for there, here in (
+            (".cluster/bin/helm", f"{tools[0]}/helm"),
+            (".cluster/bin/kubectl", f"{tools[1]}/kubectl"),
+            (".cluster/values.yaml", str(self.values_file)),
+            ("--namespace hub-ext", f"--namespace {self.namespace}"),
+            ("-n hub-ext", f"-n {self.namespace}"),
+        ):
+            line = line.replace(there, here)
+        command = ["bash", "-euc", line]
+        done = subprocess.run(
+            command, cwd=PROJECT, env=self.helm.env, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, f"{line}: {done.stderr[-2000:]}{self.told()}"
+        return done.stdout
 
     def upgrade(self, **values: Any) -> None:
         """Upgrade it with other values, and wait until that is done."""
         self.values |= values
-        self._helm("upgrade", "--wait")
+        self._write()
+        given = ("--values", str(self.values_file), "--timeout", "4m", "--wait")
+        self.helm("upgrade", NAME, str(chart.FOLDER), "--namespace", self.namespace, *given)
 
-    def _helm(self, action: str, *more: str) -> None:
+    def _write(self) -> None:
         self.values_file.write_text(json.dumps(self.values))
-        given = ("--values", str(self.values_file), "--timeout", "4m", *more)
-        self.helm(action, NAME, str(chart.FOLDER), "--namespace", self.namespace, *given)
 
     def uninstall(self) -> None:
         """Uninstall it, and remove the namespaces of people, as docs/install.md says."""
@@ -154,15 +179,6 @@ class Release(Platform):
         self.cluster.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--wait=true", seconds=240)
 
     # What is seen.
-
-    def address(self) -> str:
-        """Return the address of the proxy's Service, which this machine reaches."""
-        return self.kubectl("get", "service", "hub-ext-proxy", "-o", "jsonpath={.spec.clusterIP}")
-
-    def read_key(self, name: str) -> str:
-        """Return an entry of the Secret with keys."""
-        encoded = self.kubectl("get", "secret", "hub-ext-keys", "-o", f"jsonpath={{.data.{name}}}")
-        return base64.b64decode(encoded).decode()
 
     def answers(self) -> bool:
         """Return whether Hub and service answer now."""

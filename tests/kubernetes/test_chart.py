@@ -17,7 +17,7 @@ from hub_ext.kubernetes.render import namespace_name
 from tests.functional.browser import Visitor, chromium, visiting
 from tests.functional.conftest import HEALTH
 from tests.kubernetes.accounts import _keep_looking
-from tests.kubernetes.charts import NAME, Release, Watch
+from tests.kubernetes.charts import Release, Watch, readme_lines
 from tests.kubernetes.platforms import API, wait_for
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def ana(release: Release) -> str:
 
 
 def test_helm_test_says_that_it_works(release: Release) -> None:
-    said = release.helm("test", NAME, "--namespace", release.namespace)
+    said = release.paste(next(line for line in readme_lines() if " test " in line))
     assert "Phase:          Succeeded" in said
 
 
@@ -153,7 +153,9 @@ def test_an_upgrade_leaves_servers_and_runs_alone_and_pages_away_for_a_moment(re
     with Watch(*pages) as watch:
         release.upgrade(settings={"banner": "A release later", "roles": {"clara": ["curator"]}})
         release.wait_until_answers()
-    print("longest away in an upgrade:", {url.rpartition(":8000")[2]: f"{s:.1f} s" for url, s in watch.longest.items()})
+    print(
+        "longest away in an upgrade:", {url.removeprefix(release.url): f"{s:.1f} s" for url, s in watch.longest.items()}
+    )
     assert max(watch.longest.values()) <= GAP
     assert "A release later" in client.get("/hub/login").text
     after = release.cluster.kubectl.json("get", "pod", "server", "-n", namespace_name(ana))["metadata"]["uid"]
@@ -164,9 +166,12 @@ def test_an_upgrade_leaves_servers_and_runs_alone_and_pages_away_for_a_moment(re
     assert client.delete(f"/hub/api/users/{ana}/server").status_code in (202, 204)
 
 
-def test_uninstalling_leaves_nothing(release: Release) -> None:
+def test_uninstalling_leaves_data_and_keys_and_nothing_else(release: Release) -> None:
     assert len(release.objects()) > 30
     release.uninstall()
-    wait_for(lambda: not release.objects(), 60, str(release.objects()))
+    kept = ["persistentvolumeclaim/hub-ext-postgresql", "persistentvolumeclaim/hub-ext-state", "secret/hub-ext-keys"]
+    wait_for(lambda: release.objects() == kept, 60, str(release.objects()))
     people = release.cluster.kubectl("get", "namespaces", "-l", f"hub-ext/platform={release.namespace}", "-o", "name")
     assert people.strip() == ""
+    release.kubectl("delete", *kept, "--wait=true")
+    assert release.objects() == []
