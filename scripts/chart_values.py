@@ -138,10 +138,13 @@ class Results(Values):
 class SignIn(Values):
     """How people sign in."""
 
-    kind: Literal["hub", "one-password"] = Field(
-        "hub",
-        description="`hub`: as `hub.config` says (`JupyterHub.authenticator_class`). `one-password`: one password for "
-        "all names, as `make up` has it, for trials.",
+    kind: Literal["provider", "hub", "one-password"] = Field(
+        "provider",
+        description="`provider`: OpenID Connect, as `settings.sign_in_…` say. `hub`: as `hub.config` says "
+        "(`JupyterHub.authenticator_class`). `one-password`: one for all names, as `make up` has it, for trials.",
+    )
+    existingSecret: Text = Field(  # noqa: N815
+        "", description="A Secret whose `client-secret` is what the provider gave this platform."
     )
     allowOnePassword: bool = Field(  # noqa: N815
         False,

@@ -20,6 +20,7 @@ from hub_ext.deployed.turn import take_turn
 from hub_ext.embedded.state import hash_password
 from hub_ext.errors import InvalidInput
 from hub_ext.kubernetes.network import HUB_PORT
+from hub_ext.people import groups_of_roles
 from hub_ext.settings import HubExt
 from hub_ext.spawner.guard import SPAWNERS
 
@@ -65,7 +66,7 @@ def configure_hub(c: Config, environ: Mapping[str, str], further: Path | None = 
     if environ.get("HUB_EXT_SIGN_IN") == "embedded":
         _one_password(c, settings, environ)
     _further(c, further)
-    if not c.JupyterHub.get("authenticator_class"):
+    if not c.JupyterHub.get("authenticator_class") and not settings.sign_in_issuer:
         raise InvalidInput.of("hub.config.JupyterHub.authenticator_class", "must say how people sign in")
     configure(c, service="external")
 
@@ -108,6 +109,7 @@ def _one_password(c: Config, settings: HubExt, environ: Mapping[str, str]) -> No
     c.JupyterHub.authenticator_class = "hub_ext.auth.EmbeddedAuthenticator"
     c.EmbeddedAuthenticator.password_hash = hash_password(environ["HUB_EXT_PASSWORD"])
     c.EmbeddedAuthenticator.roles = settings.roles
+    c.EmbeddedAuthenticator.role_groups = groups_of_roles(settings.role_groups)
     c.EmbeddedAuthenticator.home = f"/services/{settings.service_name}/"
     c.JupyterHub.template_paths = [str(Path(__file__).parent / "templates"), templates()]
 

@@ -99,3 +99,19 @@ def test_settings_of_the_hub_are_taken_and_those_that_undo_the_decision_refused(
     assert c.GenericOAuthenticator.client_id == "hub"
     with pytest.raises(Refused, match=r"KubeSpawner\.extra_pod_config"):
         configure_hub(Config(), environ, further(tmp_path, **given, KubeSpawner={"extra_pod_config": {}}))
+
+
+def test_people_sign_in_by_a_provider(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_EXT_SIGN_IN_CLIENT_SECRET", "said by the provider")
+    about = {
+        "HUB_EXT_SIGN_IN": "",
+        "HUB_EXT_SIGN_IN_ISSUER": "https://sign-in.example",
+        "HUB_EXT_SIGN_IN_CLIENT_ID": "hub-ext",
+        "HUB_EXT_SIGN_IN_GROUPS": '["*"]',
+        "HUB_EXT_PUBLIC_URL": "https://hub.example",
+    }
+    c = Config()
+    configure_hub(c, environ | about)
+    assert c.JupyterHub.authenticator_class.endswith("ProviderAuthenticator")
+    assert c.ProviderAuthenticator.oauth_callback_url == "https://hub.example/hub/oauth_callback"
+    assert "said by the provider" not in repr(c)

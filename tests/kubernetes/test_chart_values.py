@@ -41,8 +41,7 @@ VALUES: dict[str, Any] = {
 }  # fmt: skip
 FULL: dict[str, Any] = {
     "publicUrl": "https://hub.example",
-    "hub": {"config": {"JupyterHub": {"authenticator_class": "generic-oauth"}}},
-    "signIn": {"kind": "hub"},
+    "signIn": {"kind": "provider", "existingSecret": "sign-in"},
     "postgresql": {"trial": False},
     "database": {"url": "postgresql://a:b@db/one", "hubUrl": "postgresql://a:b@db/two"},
     "results": {"url": "s3://results"},
@@ -57,7 +56,14 @@ FULL: dict[str, Any] = {
         "apiServer": {"cidr": "10.0.0.1/32", "ports": [6443]},
     },
     "profiles": {"files": {"geo/1.yaml": "kind: Profile\n"}},
-    "settings": {"banner": "OPEN", "approvals_required": 3, "budget": {"servers": 2}},
+    "settings": {
+        "banner": "OPEN",
+        "approvals_required": 3,
+        "budget": {"servers": 2},
+        "sign_in_issuer": "https://sign-in.example",
+        "sign_in_client_id": "hub-ext",
+        "sign_in_groups": ["analysts"],
+    },
     "scheduling": {
         "priorityClassName": "system-cluster-critical",
         "nodeSelector": {"a": "b"},
@@ -236,6 +242,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "database.url",
     ),
     ("one password by accident", {"signIn": {"allowOnePassword": False}}, "signIn.allowOnePassword"),
+    ("no provider", {"signIn": {"kind": "provider"}}, "settings.sign_in_issuer"),
+    ("a provider that nobody asks", {"settings": {"sign_in_issuer": "https://x.example"}}, "signIn.kind"),
     ("nobody signs in", {"signIn": {"kind": "hub"}}, "authenticator_class"),
     (
         "everybody is anybody",

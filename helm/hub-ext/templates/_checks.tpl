@@ -37,12 +37,24 @@
 {{- fail "signIn.kind=one-password: whoever knows the password is everybody. For a trial, say signIn.allowOnePassword=true." -}}
 {{- end -}}
 {{- if $class -}}{{- fail "hub.config.JupyterHub.authenticator_class and signIn.kind=one-password: say one of them." -}}{{- end -}}
+{{- else if eq $v.signIn.kind "provider" -}}
+{{- if not $v.settings.sign_in_issuer -}}
+{{- fail "settings.sign_in_issuer: which provider signs people in? For a trial: signIn.kind=one-password." -}}
+{{- end -}}
+{{- if not $v.settings.sign_in_client_id -}}{{- fail "settings.sign_in_client_id: the provider's name for this platform?" -}}{{- end -}}
+{{- if not $v.settings.sign_in_groups -}}{{- fail "settings.sign_in_groups: which groups may sign in? ['*'] for everyone." -}}{{- end -}}
+{{- if not $v.signIn.existingSecret -}}{{- fail "signIn.existingSecret: which Secret has the provider's client-secret?" -}}{{- end -}}
+{{- if not $v.publicUrl -}}{{- fail "publicUrl: where does the provider send people back to?" -}}{{- end -}}
+{{- if $class -}}{{- fail "hub.config.JupyterHub.authenticator_class and signIn.kind=provider: say one of them." -}}{{- end -}}
 {{- else if not $class -}}
 {{- fail "hub.config.JupyterHub.authenticator_class: how do people sign in? For a trial: signIn.kind=one-password." -}}
 {{- else if has $class (list "dummy" "null" "jupyterhub.auth.DummyAuthenticator" "jupyterhub.authenticators.dummy.DummyAuthenticator") -}}
 {{- if not $v.signIn.allowOnePassword -}}
 {{- fail (printf "hub.config.JupyterHub.authenticator_class=%s lets everybody be anybody. For a trial, say signIn.allowOnePassword=true." $class) -}}
 {{- end -}}
+{{- end -}}
+{{- if and $v.settings.sign_in_issuer (ne $v.signIn.kind "provider") -}}
+{{- fail "settings.sign_in_issuer goes with signIn.kind=provider." -}}
 {{- end -}}
 {{- if not $v.enclave.spec.registries -}}{{- fail "enclave.spec.registries: which registries may images come from?" -}}{{- end -}}
 {{- if not $v.enclave.spec.largest -}}{{- fail "enclave.spec.largest: what is the most that one container may have? {cpu: 8, memory: 32Gi}" -}}{{- end -}}
