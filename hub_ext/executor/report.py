@@ -29,7 +29,11 @@ _PREFERRED = (
 
 
 def make_exporter() -> Any:
-    """Return nbconvert's exporter with our template; slow at first use, when it imports nbconvert."""
+    """Return nbconvert's exporter with our template.
+
+    It is slow: it imports nbconvert, and shows a notebook once, which compiles templates and loads what colours code
+    and errors. Whoever waits for the report of a run that was cancelled does not wait for that.
+    """
     from nbconvert.exporters.html import HTMLExporter
     from traitlets.config import Config
 
@@ -46,8 +50,20 @@ def make_exporter() -> Any:
         embed_images=False,  # a path in a notebook must not read a file of this machine
         theme="light",
     )
-    exporter.environment.get_template("index.html.j2")
+    to_html(exporter, _example(), title="", assets="")
     return exporter
+
+
+def _example() -> Any:
+    """Return a notebook with one of each thing that needs something loaded to be shown."""
+    from nbformat import v4
+
+    outputs = [
+        v4.new_output("stream", text="text"),
+        v4.new_output("error", ename="Error", evalue="", traceback=["\x1b[31mError\x1b[39m"]),
+    ]
+    cells = [v4.new_markdown_cell("*text*"), v4.new_code_cell("name = 1", outputs=outputs)]
+    return v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
 
 
 def hides_code(notebook: Any) -> bool:

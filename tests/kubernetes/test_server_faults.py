@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -314,6 +315,12 @@ def settled(person: Person) -> bool:
     return bool(server["ready"]) and "Pod/server" in there
 
 
+def hub_answers(platform: ClusterPlatform) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(f"{platform.url}/hub/health", trust_env=False).status_code == 200
+    return False
+
+
 def test_a_hub_that_is_killed_while_many_servers_start(platform: ClusterPlatform) -> None:
     people = [platform.person(f"many-{number}") for number in range(20)]
 
@@ -340,8 +347,9 @@ def test_a_hub_that_is_killed_while_many_servers_start(platform: ClusterPlatform
 
 def test_a_hub_that_is_killed_finds_its_servers_again(platform: ClusterPlatform, steady: Person) -> None:
     platform.hub().kill()
+    wait_for(lambda: hub_answers(platform), told="the Hub is not started again")
+    wait_for(steady.ready, NOTICED)
     platform.wait_until_up()
-    wait_for(steady.ready, PROMPT * 2)
     steady.kubectl("get", "pod", "server", "-n", steady.namespace)
 
 
