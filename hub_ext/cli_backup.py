@@ -29,7 +29,7 @@ def _hub_database(function: _Function) -> _Function:
     return click.option(
         "--hub-database",
         default="",
-        envvar="HUB_EXT_HUB_DATABASE",
+        envvar="HUB_EXT_HUB_DATABASE_URL",
         show_envvar=True,
         help="SQLAlchemy address of the Hub's database; by default jupyterhub.sqlite in the state folder.",
     )(function)

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+import structlog
 from rich.console import Console
 from rich.text import Text
 
@@ -19,13 +20,15 @@ from hub_ext.settings import HubExt
 _STYLE = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-def _findings(settings: HubExt, hub_url: str) -> Iterator[Finding]:
+def _findings(settings: HubExt, hub_database: str, url: str) -> Iterator[Finding]:
     from hub_ext.catalog.loading import PolicyFiles
-    from hub_ext.doctor import cluster, platform
+    from hub_ext.doctor import cluster, network, platform
 
-    yield from platform.look(settings, hub_url)
+    yield from platform.look(settings, hub_database)
     if settings.runtime == "kubernetes":
         yield from cluster.look(settings, PolicyFiles(settings.profiles, str(settings.enclave)).read().enclave)
+    if url:
+        yield from network.look(url, settings)
 
 
 @click.command()
@@ -33,13 +36,17 @@ def _findings(settings: HubExt, hub_url: str) -> Iterator[Finding]:
 @click.option(
     "--state", type=click.Path(path_type=Path), default=Path(".hub-ext"), envvar="HUB_EXT_STATE", show_envvar=True
 )
-def doctor(as_json: bool, state: Path) -> None:
+@click.option(
+    "--url", default="", envvar="HUB_EXT_URL", show_envvar=True, help="Public address of a platform that runs."
+)
+def doctor(as_json: bool, state: Path, url: str) -> None:
     """Look at this installation, and say what is wrong and what to do.
 
     Settings come from the environment, as for the service. The exit code is 1 where something does not work.
     """
     settings = HubExt.from_environment({"HUB_EXT_STATE_DIR": str(state), **os.environ})
-    found = list(_findings(settings, os.environ.get("HUB_EXT_HUB_DATABASE_URL", "")))
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for what was found
+    found = list(_findings(settings, os.environ.get("HUB_EXT_HUB_DATABASE_URL", ""), url.rstrip("/")))
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], indent=2, ensure_ascii=False))
     else:

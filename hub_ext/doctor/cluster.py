@@ -12,10 +12,17 @@ from hub_ext.errors import HubExtError
 from hub_ext.kubernetes import objects
 from hub_ext.kubernetes.client import ApiError, Cluster
 from hub_ext.kubernetes.kinds import KINDS
+from hub_ext.kubernetes.rbac import RIGHTS, Right
 from hub_ext.settings import HubExt
 
 _OLDEST = (1, 30)
 _WITHIN = 10.0  # seconds for each call
+_WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_MAY = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_TOO_MUCH = (
+    Right("secrets", ("get", "list"), "Would read everybody's."),
+    Right("clusterrolebindings", ("create",), "Would give itself more.", "rbac.authorization.k8s.io"),
+)
 _RIGHTS = "`hub-ext policy accounts | kubectl apply -f -`, or rbac.create in the chart."
 _POLICY = "`hub-ext policy export | kubectl apply -f -`, or admissionPolicy.enabled in the chart."
 
@@ -53,6 +60,7 @@ async def _cluster(cluster: Cluster, enclave: Enclave) -> AsyncIterator[Finding]
     else:
         yield ok("cluster", f"Kubernetes {said}")
     yield await _reads(cluster)
+    yield await _rights(cluster)
     made = objects.namespace("hub-ext-doctor", "doctor", enclave.metadata.name, enclave.spec.system_namespace)
     yield await _makes(cluster, made)
     yield await _confined(cluster, made)
@@ -64,6 +72,35 @@ async def _reads(cluster: Cluster) -> Finding:
     except ApiError as error:
         return Finding("rights", "fail", f"this account may not list pods ({error.status})", _RIGHTS)
     return ok("rights", "this account may list pods")
+
+
+async def _rights(cluster: Cluster) -> Finding:
+    """Ask for each right of our list whether this account has it, and for two that none of ours may have."""
+    about = await cluster.request("POST", _WHO, body=_review("authentication", "SelfSubjectReview"), within=_WITHIN)
+    name = str(about["status"]["userInfo"].get("username", ""))
+    account = name.rpartition(":")[2]
+    if account not in RIGHTS:
+        return Finding("rights", "warn", f"this account, {name}, is none of ours", _RIGHTS)
+    wanted = [(right, verb) for right in RIGHTS[account] for verb in right.verbs]
+    missing = [f"{verb} {right.resource}" for right, verb in wanted if not await _may(cluster, right, verb)]
+    if missing:
+        return Finding("rights", "fail", f"{account} may not {', '.join(dict.fromkeys(missing))}", _RIGHTS)
+    more = [f"{verb} {one.resource}" for one in _TOO_MUCH for verb in one.verbs if await _may(cluster, one, verb)]
+    if more:
+        return Finding("rights", "warn", f"{account} may {', '.join(more)}, which it does not need", _RIGHTS)
+    return ok("rights", f"{account} may do what it needs, and no more")
+
+
+async def _may(cluster: Cluster, right: Right, verb: str) -> bool:
+    name = right.names[0] if right.names else ""
+    asked = {"verb": verb, "group": right.group, "resource": right.resource, "name": name, "namespace": ""}
+    body = _review("authorization", "SelfSubjectAccessReview") | {"spec": {"resourceAttributes": asked}}
+    answer = await cluster.request("POST", _MAY, body=body, within=_WITHIN)
+    return bool((answer.get("status") or {}).get("allowed"))
+
+
+def _review(group: str, kind: str) -> dict[str, Any]:
+    return {"apiVersion": f"{group}.k8s.io/v1", "kind": kind}
 
 
 async def _try(cluster: Cluster, manifest: dict[str, Any]) -> ApiError | None:

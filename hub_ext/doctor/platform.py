@@ -20,6 +20,7 @@ from hub_ext.db import migrate
 from hub_ext.db.session import Database
 from hub_ext.db.tables import AuditRow
 from hub_ext.deployed.addresses import driver
+from hub_ext.doctor import runs
 from hub_ext.doctor.finding import Finding, ok
 from hub_ext.errors import HubExtError
 from hub_ext.settings import HubExt
@@ -117,6 +118,7 @@ def _database(settings: HubExt) -> Iterator[Finding]:
         if there is not None:
             yield from _clocks(there)
         yield from _record(database)
+        yield from runs.look(settings, database)
 
 
 def _revision(connection: Connection) -> str:

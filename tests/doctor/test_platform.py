@@ -12,11 +12,12 @@ from jupyterhub import orm
 from sqlalchemy import text
 
 from hub_ext import audit
-from hub_ext.db.session import Database
+from hub_ext.db.session import Database, hold_lease
 from hub_ext.db.tables import AuditRow
 from hub_ext.db.types import now
 from hub_ext.doctor import platform
 from hub_ext.doctor.finding import Finding
+from hub_ext.runs.rounds import LEASE
 from hub_ext.settings import HubExt, shipped
 
 Look = Callable[[], dict[str, Finding]]
@@ -32,6 +33,7 @@ def whole(settings: HubExt, database: Database) -> HubExt:
     (settings.state / "keys").mkdir(mode=0o700)
     key = settings.state / "keys" / "crypt-key"
     key.touch(mode=0o600)
+    hold_lease(database, LEASE, 600)
     return settings
 
 

@@ -217,3 +217,13 @@ def test_access_and_budgets_from_a_terminal(hub_ext: Run, platform: Any, tmp_pat
     assert said("budgets", "usage", "--csv").startswith("month,kind,name")
     assert "It is removed." in said("budgets", "remove", "person", "terminal-ann")
     said("budgets", "remove", "person", "terminal-ann", code=3)
+
+
+def test_the_doctor_finds_nothing_wrong_with_a_platform_that_runs(platform: Any, environ: dict[str, str]) -> None:
+    told = environ | {"HUB_EXT_STATE": str(platform.state)}
+    command = [*COMMAND, "doctor", "--json"]
+    done = subprocess.run(command, env=told, capture_output=True, text=True, timeout=120, check=False)
+    found = json.loads(done.stdout)
+    assert [one for one in found if one["state"] == "fail"] == []
+    assert {one["what"]: one["state"] for one in found}.items() >= {"Hub": "ok", "sharing service": "ok"}.items()
+    assert done.returncode == 0
