@@ -170,7 +170,7 @@ class Egress(Model):
 
 _GLOBAL, _LOCAL = ipaddress.IPv6Network("2000::/3"), ipaddress.IPv6Network("fc00::/7")
 _EVERYWHERE = ipaddress.IPv6Network("::/0")
-_CREDENTIALS = ipaddress.IPv6Network("fd00:ec2::/32")
+_CREDENTIALS = tuple(ipaddress.ip_network(one) for one in ("fd00:ec2::/32", "168.63.129.16/32", "100.100.100.200/32"))
 
 
 def _check_cidr(cidr: str) -> None:
@@ -179,7 +179,8 @@ def _check_cidr(cidr: str) -> None:
     except ValueError as error:
         msg = f"cidr: {error}"
         raise ValueError(msg) from None
-    if network.is_link_local or (network.version == 6 and network.subnet_of(_CREDENTIALS)):
+    known = [one for one in _CREDENTIALS if one.version == network.version]
+    if network.is_link_local or any(network.subnet_of(one) for one in known):  # type: ignore[arg-type]  # of one kind
         msg = "cidr: these addresses hold the credentials of machines in most clouds; no profile may reach them"
         raise ValueError(msg)
     if network.version == 6 and network != _EVERYWHERE and not _is_site(network):

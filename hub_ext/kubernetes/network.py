@@ -11,8 +11,19 @@ from hub_ext.kubernetes.objects import MANAGED_BY, PORT, PREFIX, Manifest
 HUB_PORT = 8081  # of the Hub's API
 SERVICE_PORT = 8880  # of the sharing service
 EXECUTORS_PORT = 8882  # of the sharing service, for executors alone
-# They hand out the credentials of machines and pods in most clouds; the last is the first, translated to IPv6.
-_CREDENTIALS = tuple(ipaddress.ip_network(one) for one in ("169.254.0.0/16", "fd00:ec2::/32", "64:ff9b::a9fe:0/112"))
+# They hand out credentials of machines and pods in clouds; the last three are the first three, translated to IPv6.
+_CREDENTIALS = tuple(
+    ipaddress.ip_network(one)
+    for one in (
+        "169.254.0.0/16",
+        "168.63.129.16/32",
+        "100.100.100.200/32",
+        "fd00:ec2::/32",
+        "64:ff9b::a9fe:0/112",
+        "64:ff9b::a83f:8110/128",
+        "64:ff9b::6464:64c8/128",
+    )
+)
 
 
 def default_deny(namespace: str) -> Manifest:

@@ -168,18 +168,36 @@ def test_no_pod_whatever_passes_our_rules_and_not_the_standard(
 # --- the network -----------------------------------------------------------------------------------------------------
 
 
+CREDENTIALS = ("169.254.0.0/16", "168.63.129.16/32", "100.100.100.200/32")
+
+
 @pytest.mark.parametrize("length", range(33))
-def test_every_network_that_holds_link_local_addresses_must_leave_them_out(length: int) -> None:
-    network = ipaddress.ip_network(f"169.254.169.254/{length}", strict=False)
-    for text in (str(network), f"169.254.169.254/{length}"):  # a cluster takes both for the same
-        for left_out, allowed in (((), False), (("169.254.0.0/16",), length < 16)):
+@pytest.mark.parametrize("address", ["169.254.169.254", "168.63.129.16", "100.100.100.200"])
+def test_every_network_that_holds_credentials_must_leave_them_out(address: str, length: int) -> None:
+    network = ipaddress.ip_network(f"{address}/{length}", strict=False)
+    held = [one for one in CREDENTIALS if network.supernet_of(ipaddress.ip_network(one)) and str(network) != one]
+    whole = not any(network.subnet_of(ipaddress.ip_network(one)) for one in CREDENTIALS)
+    for text in (str(network), f"{address}/{length}"):  # a cluster takes both for the same
+        for left_out in ((), held, held[1:], held[:-1], CREDENTIALS):
+            allowed = whole and set(held) <= set(left_out)
             subject = copy.deepcopy(RENDERING.network)
             block(text, *left_out)(subject)
             assert broken("networkpolicy", subject) == (set() if allowed else {"no-metadata-service"})
 
 
 @pytest.mark.parametrize(
-    "cidr", ["10.0.0.0/8", "168.0.0.0/8", "169.0.0.0/9", "170.0.0.0/7", "0.0.0.0/1", "2000::/3", "fc00:ec2::/32"]
+    "cidr",
+    [
+        "10.0.0.0/8",
+        "168.0.0.0/11",
+        "168.63.129.17/32",
+        "169.0.0.0/9",
+        "170.0.0.0/7",
+        "0.0.0.0/2",
+        "100.128.0.0/9",
+        "2000::/3",
+        "fc00:ec2::/32",
+    ],
 )
 def test_a_network_without_them_need_not(cidr: str) -> None:
     subject = copy.deepcopy(RENDERING.network)
@@ -207,6 +225,7 @@ def test_whatever_a_profile_names_is_opened_without_the_metadata_service(network
     assert broken("networkpolicy", made) == set()
     opened = [ipaddress.ip_network(rule["to"][0]["ipBlock"]["cidr"]) for rule in made["spec"]["egress"][2:]]
     left_out = [one for rule in made["spec"]["egress"][2:] for one in rule["to"][0]["ipBlock"].get("except", ())]
-    for service in ("169.254.169.254", "169.254.170.23", "fd00:ec2::254", "64:ff9b::a9fe:a9fe"):
+    services = ("169.254.169.254", "169.254.170.23", "168.63.129.16", "100.100.100.200", "fd00:ec2::254")
+    for service in (*services, "64:ff9b::a9fe:a9fe", "64:ff9b::a83f:8110", "64:ff9b::6464:64c8"):
         address = ipaddress.ip_address(service)
         assert any(address in one for one in opened) == any(address in ipaddress.ip_network(one) for one in left_out)

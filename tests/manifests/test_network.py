@@ -46,7 +46,14 @@ def test_the_network_of_a_server_is_what_every_one_needs_and_what_its_profile_na
             },
             {"to": [{"ipBlock": {"cidr": "10.1.2.0/24"}}], "ports": [{"port": 5432, "protocol": "TCP"}]},
             {
-                "to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}],
+                "to": [
+                    {
+                        "ipBlock": {
+                            "cidr": "0.0.0.0/0",
+                            "except": ["169.254.0.0/16", "168.63.129.16/32", "100.100.100.200/32"],
+                        }
+                    }
+                ],
                 "ports": [{"port": 443, "protocol": "TCP"}],
             },
         ],
