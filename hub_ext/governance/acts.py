@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -67,7 +68,11 @@ class Acts:
         audit.announce(session, TOPIC, {"name": row.name, "version": row.number, "state": row.state})
 
     def _info(self, session: Session, row: ProfileVersion) -> VersionInfo:
-        return info_of(row, self.required, self._now(session))
+        try:
+            return info_of(row, self.required, self._now(session))
+        except ValidationError:
+            message = f"{row.name}@{row.number} cannot be read by this release, so nothing was changed."
+            raise Conflict(message, hint="Nobody can start it here; the release that wrote it reads it.") from None
 
 
 def must_be_proposed(row: ProfileVersion) -> None:

@@ -82,6 +82,7 @@ class Desk:
             "problems": [{"path": one.path, "line": one.line, "message": one.message} for one in found.problems],
             "notes": list(found.notes),
             "source": source.as_dict() if source is not None else None,
+            "unreadable": [one.as_dict() | {"why": one.why, "hint": one.hint} for one in self.overview.unreadable()],
         }
 
     def sync(self, rewritten: str = "") -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from hub_ext.governance.acts import Acts
 from hub_ext.governance.building import STARTABLE
 from hub_ext.governance.exceptions import load_exceptions
 from hub_ext.governance.rows import by_number, is_name, next_number
-from hub_ext.governance.views import RELEASE, VersionInfo, info_of
+from hub_ext.governance.views import RELEASE, Unreadable, VersionInfo, info_of
 
 USED_WITHIN = timedelta(days=30)
 SOON = timedelta(days=14)
@@ -176,7 +176,7 @@ class Overview(Acts):
             key = (row.name, row.number)
             recorded.add(key)
             content = known.get(key) if row.state in STARTABLE else None
-            with suppress(ValidationError):  # of another release: the snapshot's problems tell it
+            with suppress(ValidationError):  # `unreadable` tells it, or the snapshot's problems where it was approved
                 yield info_of(row, self.required, now, content)
         for profile in catalog.profiles:
             if (profile.name, profile.version) not in recorded and name in (None, profile.name):
@@ -187,13 +187,21 @@ class Overview(Acts):
 
     def waiting(self) -> list[VersionInfo]:
         """Return the proposals that wait for approval, the oldest first."""
+        return [one for one in self._proposals() if isinstance(one, VersionInfo)]
+
+    def unreadable(self) -> list[Unreadable]:
+        """Return the proposals that this release cannot read, the oldest first."""
+        return [one for one in self._proposals() if isinstance(one, Unreadable)]
+
+    def _proposals(self) -> Iterator[VersionInfo | Unreadable]:
         with self.database.read() as session:
             query = select(ProfileVersion).where(ProfileVersion.state == "proposed")
             now = self._now(session)
-            return [
-                info_of(row, self.required, now)
-                for row in session.scalars(query.order_by(ProfileVersion.proposed_at, ProfileVersion.digest))
-            ]
+            for row in session.scalars(query.order_by(ProfileVersion.proposed_at, ProfileVersion.digest)):
+                try:
+                    yield info_of(row, self.required, now)
+                except ValidationError as error:
+                    yield Unreadable.of(row, error)
 
     def ending_exceptions(self, within: timedelta = SOON) -> list[PolicyException]:
         """Return the exceptions that end soon, the next first."""

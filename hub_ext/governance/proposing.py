@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,7 +17,7 @@ from hub_ext.errors import Conflict, InvalidInput, NotFound, Problem
 from hub_ext.governance.acts import Acts, must_be_proposed
 from hub_ext.governance.rights import check_words, must_be
 from hub_ext.governance.rows import by_number, next_number
-from hub_ext.governance.views import VersionInfo
+from hub_ext.governance.views import Unreadable, VersionInfo, info_of
 from hub_ext.people import Person
 
 
@@ -92,8 +93,8 @@ class Proposing(Acts):
             problems=[Problem("metadata.version", f"must be {number} or more")],
         )
 
-    def withdraw(self, person: Person, name: str, number: int) -> VersionInfo:
-        """Take a proposal back; its author does, or an admin.
+    def withdraw(self, person: Person, name: str, number: int) -> VersionInfo | Unreadable:
+        """Take a proposal back; its author does, or an admin. It may be one that this release cannot read.
 
         Args:
             person: Who.
@@ -114,7 +115,10 @@ class Proposing(Acts):
             must_be_proposed(row)
             row.state = "withdrawn"
             self._record(session, person, "profile.withdraw", row)
-            return self._info(session, row)
+            try:
+                return info_of(row, self.required, self._now(session))
+            except ValidationError as error:
+                return Unreadable.of(row, error)
 
 
 def read_profile(text: str) -> Profile:

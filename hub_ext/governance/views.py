@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
+from pydantic import ValidationError
+
 from hub_ext.catalog.models import Profile
 from hub_ext.catalog.snapshot import Standing, State
 from hub_ext.db.tables import Approval, ProfileVersion
@@ -125,6 +127,68 @@ class VersionInfo:
             ],
             "required": self.required,
             "successor": self.successor or None,
+        }
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A version of the database that this release cannot read: another one wrote it, or somebody changed it.
+
+    Attributes:
+        name: Name of the profile.
+        number: Number of the version.
+        digest: Its identity.
+        state: As it was written down.
+        author: Who proposed it.
+        proposed_at: When.
+        why: What is wrong with its content.
+    """
+
+    name: str
+    number: int
+    digest: str
+    state: str
+    author: str
+    proposed_at: datetime
+    why: str
+
+    @classmethod
+    def of(cls, row: ProfileVersion, error: ValidationError) -> Unreadable:
+        """Return a row that cannot be read as what is known of it.
+
+        Args:
+            row: The row.
+            error: What is wrong with its content.
+        """
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        why = f"{field}: {first['msg']}" if field else str(first["msg"])
+        return cls(row.name, row.number, row.digest, row.state, row.author, row.proposed_at, why)
+
+    @property
+    def hint(self) -> str:
+        """What to do about it."""
+        return (
+            f"{self.author} or an admin takes it back, and it is proposed again as the next version; or the platform "
+            "goes on with the release that wrote it."
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON: as a version, as far as it is known."""
+        return {
+            "name": self.name,
+            "version": self.number,
+            "title": self.name,
+            "digest": self.digest,
+            "state": self.state,
+            "author": self.author,
+            "message": "",
+            "proposed_at": self.proposed_at.isoformat(),
+            "approved_at": None,
+            "removal_at": None,
+            "approvals": [],
+            "required": 0,
+            "successor": None,
         }
 
 

@@ -10,7 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
+from hub_ext.db.session import Database
+from hub_ext.db.tables import ProfileVersion
 from hub_ext.governance.curation import read_profile
 from tests.functional.conftest import Platform
 from tests.functional.test_pages import Active
@@ -278,6 +281,25 @@ def test_a_person_whom_the_hub_does_not_know_is_told(clara: httpx.Client) -> Non
     answer = clara.get(f"{S}profiles/explain?user=nobody-at-all")
     assert answer.status_code == 404
     assert "knows nobody of this name" in answer.text
+
+
+def test_a_proposal_that_cannot_be_read_is_listed_and_can_be_taken_back(
+    platform: Platform, clara: httpx.Client, admin: httpx.Client
+) -> None:
+    propose(clara, text("odd"))
+    database = Database(f"sqlite:///{platform.state}/hub-ext.sqlite")
+    with database.write() as session:
+        row = session.scalars(select(ProfileVersion).where(ProfileVersion.name == "odd")).one()
+        row.content = row.content | {"spec": row.content["spec"] | {"<colour>": "blue"}}
+    database.dispose()
+    assert admin.get(S).status_code == 200
+    page = admin.get(f"{S}profiles").text
+    assert "1 proposal cannot be read by this release." in page
+    assert "spec.&lt;colour&gt;: Extra inputs are not permitted" in page
+    assert "clara or an admin takes it back" in page
+    assert clara.get(f"{S}profiles/odd/1").status_code == 404
+    assert form(clara, "profiles/odd/1/withdraw").headers["Location"] == f"{S}profiles"
+    assert "cannot be read by this release" not in clara.get(f"{S}profiles").text
 
 
 def test_home_says_what_waits_for_one(clara: httpx.Client, admin: httpx.Client, pat: httpx.Client) -> None:

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from hub_ext.db.session import Database
-from hub_ext.db.tables import Run, ServerStart, Version, Workflow
+from hub_ext.db.tables import ProfileVersion, Run, ServerStart, Version, Workflow
+from hub_ext.errors import Conflict, Forbidden, NotFound
 from hub_ext.governance.curation import Curation
+from hub_ext.governance.desk import Desk
 from hub_ext.governance.exceptions import Exceptions, Wish
 from hub_ext.governance.overview import Overview
 from hub_ext.governance.store import CatalogStore
@@ -164,3 +167,47 @@ def test_an_entry_is_json(curation: Curation, overview: Overview) -> None:
     found = entry.as_dict()
     assert (found["name"], found["version"], found["state"], found["findings"]) == ("maps", 1, "approved", [])
     assert found["approvals"][0]["by"] == "eva"
+
+
+# --- what another release wrote --------------------------------------------------------------------------------------
+
+
+def spoil(database: Database, number: int) -> None:
+    """Write a field into a version that this release does not know."""
+    with database.write() as session:
+        row = session.scalars(select(ProfileVersion).where(ProfileVersion.number == number)).one()
+        row.content = row.content | {"spec": row.content["spec"] | {"colour": "blue"}}
+
+
+def test_a_proposal_that_cannot_be_read_is_listed_as_that_and_does_not_hide_the_others(
+    curation: Curation, overview: Overview, database: Database
+) -> None:
+    curation.propose(CLEO, profile_text())
+    curation.propose(CLEO, profile_text(version=2))
+    spoil(database, 1)
+    assert [one.number for one in overview.waiting()] == [2]
+    assert [one.version.number for one in overview.entries()] == [2]
+    (found,) = overview.unreadable()
+    assert (found.name, found.number, found.author, found.state) == ("maps", 1, "cleo", "proposed")
+    assert found.why == "spec.colour: Extra inputs are not permitted"
+    assert found.hint.startswith("cleo or an admin takes it back, and it is proposed again as the next version")
+    desk = Desk(database, curation.catalog, curation.settings, EVA)
+    assert [one["name"] for one in desk.state()["unreadable"]] == ["maps"]
+    with pytest.raises(NotFound):
+        desk.judge("maps", 1, "approve", found.digest)
+    with pytest.raises(Forbidden):
+        desk.withdraw("maps", 1)
+    taken = Desk(database, curation.catalog, curation.settings, CLEO).withdraw("maps", 1)
+    assert (taken["state"], taken["digest"]) == ("withdrawn", found.digest)
+    assert overview.unreadable() == []
+
+
+def test_an_approved_version_that_cannot_be_read_is_not_ended_half(
+    curation: Curation, database: Database, clock: Clock
+) -> None:
+    approved(curation)
+    spoil(database, 1)
+    with pytest.raises(Conflict, match="maps@1 cannot be read by this release"):
+        curation.deprecate(EVA, "maps", 1, removal=clock.at + timedelta(days=1))
+    with database.read() as session:
+        assert session.scalars(select(ProfileVersion.state)).one() == "approved"

@@ -39,17 +39,6 @@ class CatalogSource(Given):
     problems: list[FileFault]
 
 
-class CatalogState(Given):
-    """How the catalog itself is."""
-
-    snapshot: str = Field(description="Digest of the catalog in force.")
-    enclave: str
-    required: int = Field(description="How many people must approve a version.")
-    problems: list[FileFault] = Field(description="The last good content of these files stays in force.")
-    notes: list[str]
-    source: CatalogSource | None = Field(description="None where profiles come from a folder.")
-
-
 class SaidOfVersion(Given):
     """What one person says to a version."""
 
@@ -86,6 +75,25 @@ class CatalogVersion(Given):
     approvals: list[SaidOfVersion]
     required: int
     successor: str | None
+
+
+class UnreadableVersion(CatalogVersion):
+    """A proposal whose content this release cannot read."""
+
+    why: str
+    hint: str = Field(description="What to do about it.")
+
+
+class CatalogState(Given):
+    """How the catalog itself is."""
+
+    snapshot: str = Field(description="Digest of the catalog in force.")
+    enclave: str
+    required: int = Field(description="How many people must approve a version.")
+    problems: list[FileFault] = Field(description="The last good content of these files stays in force.")
+    notes: list[str]
+    unreadable: list[UnreadableVersion] = Field(description="Proposals that this release cannot read.")
+    source: CatalogSource | None = Field(description="None where profiles come from a folder.")
 
 
 class CatalogEntry(CatalogVersion):

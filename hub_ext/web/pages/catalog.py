@@ -96,7 +96,7 @@ class ProfilesPage(CatalogPage):
         found = await self.call(self.context.catalog.recent)
         desk = self.desk
         entries, ending = await self.call(lambda: (desk.overview.entries(), desk.overview.ending_exceptions()))
-        source = await self.call(self.context.repository.state)
+        source, unreadable = await self.call(lambda: (self.context.repository.state(), desk.overview.unreadable()))
         self.context.checking.wake()
         every = catalog_rows.rows(entries, self.person)
         fitting = filters.choose(every)
@@ -116,6 +116,7 @@ class ProfilesPage(CatalogPage):
             soon=SOON.days,
             catalog=found,
             source=source,
+            unreadable=unreadable,
             done="The repository was asked: this is its newest commit." if self.text("done") == "synced" else "",
             sorts=catalog_rows.SORTS,
             address=lambda **changes: filters.address(self.link("profiles"), **changes),

@@ -117,10 +117,10 @@ class _VersionForm(VersionPage):
         except _TOLD as error:
             await self.show_version(name, int(number), error=error)
             return
-        self.redirect(self.link(f"profiles/{name}/{number}?done={done}"), status=303)
+        self.redirect(self.link(f"profiles/{name}/{number}?done={done}" if done else "profiles"), status=303)
 
     async def act(self, desk: Desk, name: str, number: int) -> str:
-        """Do what the form asks for, and return the key of the sentence that says so.
+        """Do what the form asks for, and return the key of the sentence that says so; empty: it has no page any more.
 
         Args:
             desk: What the person may do, with her roles of now.
@@ -158,7 +158,7 @@ class WithdrawForm(_VersionForm):
     async def act(self, desk: Desk, name: str, number: int) -> str:
         """Withdraw it."""
         await self.call(desk.withdraw, name, number)
-        return "withdrawn"
+        return "withdrawn" if await self.call(desk.overview.version, name, number) is not None else ""
 
 
 class DeprecateForm(_VersionForm):
