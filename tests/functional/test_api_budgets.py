@@ -100,6 +100,7 @@ def test_servers_up_to_the_budget(ask: Ask, platform: Platform) -> None:
     assert ",wanda," in ask("aude", "GET", "usage.csv").text
     assert ask("wanda", "GET", "usage/person/wanda").json()["items"][-1]["cpu_hours"] > 0
     assert ask("wilma", "GET", "usage/person/wanda").json()["items"][-1]["cpu_hours"] == 0
+    assert ask("wilma", "GET", "usage/everyone/everyone").status_code == 404
     assert "wanda" not in ask("wilma", "GET", "usage.csv").text
 
 

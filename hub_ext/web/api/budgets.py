@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub_ext.access.budgets import Budgets, Limits
+from hub_ext.access.budgets import EVERYONE, Budgets, Limits
 from hub_ext.access.mine import Mine, Usable
 from hub_ext.access.mine import mine as load_mine
 from hub_ext.access.usage import Usage as Used
@@ -10,6 +10,7 @@ from hub_ext.access.usage import UsageReport
 from hub_ext.catalog.budget import GIB, Amounts, Standing, cost, month_of
 from hub_ext.db import tables
 from hub_ext.db.types import now
+from hub_ext.errors import NotFound
 from hub_ext.people import Person
 from hub_ext.web.api import budget_models as shapes
 from hub_ext.web.api.models import PageQuery
@@ -200,6 +201,12 @@ class UsageOf(ApiHandler):
         description=f"{_SEEN} What one may not see is told as nothing used.",
     )
     async def get(self, kind: str, name: str) -> None:
-        """Say it."""
+        """Say it.
+
+        Raises:
+            NotFound: If it is about everyone together.
+        """
+        if kind == EVERYONE:
+            raise NotFound("What everyone used is told for each person and each group.", hint="See `usage`.")
         rows = await self.call(self.context.usage.history, self.person, kind, name)
         self.answer(shapes.UsageHistory(items=[used_of(row) for row in rows]))
