@@ -77,8 +77,14 @@ class Proposing(Acts):
                 raise Conflict(f"{label} was withdrawn by {row.author}.", hint="Only its author proposes it again.")
             row.state, row.message, row.proposed_at = "proposed", message, self._now(session)
             session.flush()
-            self._record(session, person, "profile.propose", row, message=message)
+            self._record(session, person, "profile.propose", row, message=message, commit=self._commit_of(profile))
             return Proposed(self._info(session, row), created=True)
+
+    def _commit_of(self, profile: Profile) -> str:
+        """Return the commit in force if the version stands in it as a file, else nothing."""
+        catalog = self.catalog.current()
+        known = [one for one in catalog.proposals if (one.name, one.version) == (profile.name, profile.version)]
+        return catalog.commit if known and known[0].digest == profile.digest else ""
 
     def _check_free(self, session: Session, profile: Profile, row: ProfileVersion | None) -> None:
         """Refuse a name and number that mean another content."""

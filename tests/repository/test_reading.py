@@ -202,6 +202,13 @@ def test_what_anybody_may_write_as_author_and_time_is_one_plain_line(origin: Ori
     assert found.at is None
 
 
+def test_a_repository_of_another_user_of_this_machine_is_not_read(origin: Origin, tmp_path: Path) -> None:
+    origin.commit(MAPS)
+    for path in (origin.path, origin.path / ".git"):
+        os.chown(path, 12345, -1)
+    assert "belongs to another user of this machine" in refused(origin.source(), tmp_path / "work").words
+
+
 def test_a_machine_without_git_says_so(origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     origin.commit(MAPS)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -61,13 +61,17 @@ def test_a_commit_is_in_force_and_its_files_are_proposals_of_nobody(platform: Pl
 
 
 def test_the_author_of_a_version_is_who_proposes_it_and_others_approve(platform: Platform, origin: Origin) -> None:
-    origin.commit(MAPS)
+    commit = origin.commit(MAPS)
     platform.sync()
     desk = Desk(platform.database, platform.catalog, platform.settings, CLEO)
     made, _ = desk.propose(MAPS["maps/1.yaml"])
     assert made["author"] == "cleo"
     with pytest.raises(Forbidden):
         desk.judge("maps", 1, "approve", made["digest"])
+    desk.propose(profile_text("typed"))
+    with platform.database.read() as session:
+        rows = session.scalars(select(AuditRow).where(AuditRow.action == "profile.propose").order_by(AuditRow.id))
+        assert [(row.actor, row.detail.get("commit")) for row in rows] == [("cleo", commit), ("cleo", None)]
 
 
 def test_a_decision_leads_to_the_commit_that_it_was_taken_under(platform: Platform, origin: Origin) -> None:
