@@ -170,6 +170,8 @@ ROWS = [
     Row("GET profiles", 200, 200),
     Row("GET profiles/{name}", 200, 200),
     Row("GET catalog", 200, 403, owned_by="rene"),
+    Row("GET images", 200, 403, owned_by="aude"),
+    Row("POST images/verification", 200, 403, owned_by="clara"),
     Row("POST catalog/sync", 409, 403, owned_by="clara"),  # profiles come from a folder on this platform
     Row("GET profile-versions", 200, 403, owned_by="aude"),
     Row(

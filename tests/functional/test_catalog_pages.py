@@ -34,6 +34,7 @@ LOOKING = [
     "profiles/propose",
     "profiles/propose?from=standard@1",
     "profiles/explain?user=clara",
+    "profiles/images",
 ]
 OPEN = ["profiles", "profiles/cards", "profiles/explain", "profiles/explain?profile=machine-learning"]
 PROFILE = """\
@@ -144,6 +145,7 @@ def test_readers_without_the_role_of_a_curator_look_and_do_not_touch(platform: P
         "profiles/standard/1/propose",
         "profiles/exceptions/e-1/revoke",
         "profiles/sync",
+        "profiles/images/verify",
     ],
 )
 def test_an_act_needs_the_role_and_a_form_of_ours(clara: httpx.Client, pat: httpx.Client, path: str) -> None:
