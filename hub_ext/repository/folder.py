@@ -73,12 +73,14 @@ class Folders:
                 return path
             self.remove(commit)  # a machine that lost its power may have lost what it had not written yet
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        last = next(iter(self._made()), None)
         partial = Path(tempfile.mkdtemp(prefix=".making-", dir=self.root))
         try:
             for where, text in files.items():
-                target = partial / where
+                target, content = partial / where, text.encode()
                 target.parent.mkdir(exist_ok=True)
-                target.write_text(text, encoding="utf-8", newline="")
+                if last is None or not _taken_over(last / where, target, content):
+                    target.write_bytes(content)
             try:
                 partial.rename(path)
             except OSError:
@@ -99,15 +101,32 @@ class Folders:
         Args:
             commit: The one in force.
         """
-        ages: list[tuple[float, Path]] = []
-        for one in self.root.iterdir():
-            with suppress(OSError):
-                ages.append((one.stat().st_mtime, one))
-        made = [one for _, one in sorted(ages, reverse=True) if not one.name.startswith(".")]
-        old = [one for one in made if one.name != commit][_KEPT - 1 :]
-        old += [one for at, one in ages if one.name.startswith(".") and abs(time.time() - at) > _FORGOTTEN]
-        for one in old:
+        old = [one for one in self._made() if one.name != commit][_KEPT - 1 :]
+        forgotten = [one for at, one in self._ages(".*") if abs(time.time() - at) > _FORGOTTEN]
+        for one in (*old, *forgotten):
             shutil.rmtree(one, ignore_errors=True)
+
+    def _made(self) -> list[Path]:
+        """Return the folders of commits, the newest first."""
+        return [one for _, one in sorted(self._ages("[!.]*"), reverse=True)]
+
+    def _ages(self, pattern: str) -> list[tuple[float, Path]]:
+        found = []
+        for one in self.root.glob(pattern):
+            with suppress(OSError):
+                found.append((one.stat().st_mtime, one))
+        return found
+
+
+def _taken_over(known: Path, target: Path, content: bytes) -> bool:
+    """Make a file the same as one of the last commit, if that holds the same: then nobody reads it again."""
+    try:
+        if known.read_bytes() != content:
+            return False
+        target.hardlink_to(known)
+    except OSError:
+        return False
+    return True
 
 
 def _holds(path: Path, files: Mapping[str, str]) -> bool:

@@ -107,6 +107,7 @@ class Repository:
         self.source = Source.of(settings)
         self._one = threading.Lock()  # a sync at a time
         self._git: Git | None = None
+        self._profiles = ProfileFiles(settings.profiles)  # of the last commit: what is the same is not read again
         self._knows_better = True  # what was refused before may be taken by this release, or in this enclave
 
     def state(self) -> SourceState | None:
@@ -182,7 +183,8 @@ class Repository:
         if lock is not None:
             files.remember(lock)
         held = files.read()
-        found = [*ProfileFiles(folder).read()[1], *held.problems]
+        self._profiles.folder = folder
+        found = [*self._profiles.read()[1], *held.problems]
         unknown = [rule for rule in held.policy.rules if rule.digest not in trusted_rules()]
         slow = slow_rules(unknown, held.enclave) if unknown and not found else {}
         return [*found, *(FileProblem("_policy", f"the rule {name} {why}") for name, why in slow.items())]

@@ -122,6 +122,22 @@ def test_files_that_were_lost_or_changed_on_a_machine_are_made_again(platform: P
     assert Platform(platform.settings, platform.database).proposals() == ["maps@1"]
 
 
+def test_files_that_are_the_same_in_the_next_commit_are_not_read_again(platform: Platform, origin: Origin) -> None:
+    first = origin.commit(MAPS | {"rivers/1.yaml": profile_text("rivers")})
+    platform.sync()
+    second = origin.commit({"rivers/1.yaml": profile_text("rivers", title="Wide rivers")})
+    platform.sync()
+    (root,) = (platform.settings.state / "profiles").iterdir()
+    files = {
+        name: [(root / commit / name / "1.yaml").stat().st_ino for commit in (first, second)]
+        for name in ("maps", "rivers")
+    }
+    assert files["maps"][0] == files["maps"][1]
+    assert files["rivers"][0] != files["rivers"][1]
+    assert "Wide" in (root / second / "rivers" / "1.yaml").read_text()
+    assert "Wide" not in (root / first / "rivers" / "1.yaml").read_text()
+
+
 def test_folders_of_old_commits_go(platform: Platform, origin: Origin) -> None:
     for number in range(1, 7):
         origin.commit({"maps/1.yaml": profile_text(memory=f"{number}Gi")})
