@@ -60,6 +60,8 @@ RIGHTS = (
     Right("profile", "look at one", "GET profiles/{name}", EVERYBODY),
     Right("catalog", "look at its state", "GET catalog", LOOK),
     Right("catalog", "sync with its repository", "POST catalog/sync", CURATE),
+    Right("image of the enclave", "list", "GET images", LOOK),
+    Right("image of the enclave", "verify", "POST images/verification", CURATE),
     Right("version of a profile", "list every one", "GET profile-versions", LOOK),
     Right("version of a profile", "check a file", "POST profile-checks", LOOK),
     Right("version of a profile", "list", f"GET {_P}", LOOK),

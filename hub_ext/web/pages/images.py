@@ -70,7 +70,7 @@ def _shown(one: dict[str, Any]) -> dict[str, Any]:
     """Return an image as the table shows it: its digest apart, times as times, and all that is wrong in one list."""
     place, _, digest = one["image"].partition("@")
     wrong = [doubt["message"] for doubt in one["doubts"]]
-    wrong += [problem for problem in one["problems"] if problem not in wrong]
+    wrong += [problem for problem in one["problems"] if not any(problem in text for text in wrong)]
     wrong += [f"It could not be looked at last: {one['hindered']}"] if one["hindered"] else []
     times = {name: datetime.fromisoformat(one[name]) if one[name] else None for name in ("since", "last")}
     denies = any(doubt["denies"] for doubt in one["doubts"])
