@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from alembic.migration import MigrationContext
@@ -23,6 +24,9 @@ from hub_ext.deployed.addresses import driver
 from hub_ext.doctor import runs
 from hub_ext.doctor.finding import Finding, ok
 from hub_ext.errors import HubExtError
+from hub_ext.repository.address import Source
+from hub_ext.repository.git import Git, Trouble
+from hub_ext.repository.reading import Reader
 from hub_ext.settings import HubExt
 from hub_ext.store import Store
 
@@ -180,8 +184,29 @@ def _store(settings: HubExt) -> Iterator[Finding]:
 
 
 def _profiles(settings: HubExt) -> Iterator[Finding]:
-    profiles, problems = ProfileFiles(settings.profiles).read()
-    held = PolicyFiles(settings.profiles, str(settings.enclave)).read()
+    source = Source.of(settings)
+    if source is None:
+        yield from _files(settings, settings.profiles)
+        return
+    with TemporaryDirectory() as work:
+        try:
+            reader = Reader(Git(Path(work), source), source)
+            commit = reader.read(*reader.tip())
+        except Trouble as trouble:
+            advice = "The last good commit stays in force; the page Profiles tells more."
+            yield Finding("repository of profiles", "fail", trouble.words, advice)
+            return
+        yield ok("repository of profiles", f"{source.ref} is {commit.id[:12]}")
+        folder = Path(work) / "files"
+        for where, content in commit.files.items():
+            (folder / where).parent.mkdir(parents=True, exist_ok=True)
+            (folder / where).write_bytes(content.encode())
+        yield from _files(settings, folder)
+
+
+def _files(settings: HubExt, folder: Path) -> Iterator[Finding]:
+    profiles, problems = ProfileFiles(folder).read()
+    held = PolicyFiles(folder, str(settings.enclave)).read()
     wrong = [*problems, *held.problems]
     for one in wrong[:10]:
         yield Finding("profiles", "fail", str(one), "`hub-ext profiles check` says more.")

@@ -19,6 +19,8 @@ from hub_ext.doctor import platform
 from hub_ext.doctor.finding import Finding
 from hub_ext.runs.rounds import LEASE
 from hub_ext.settings import HubExt, shipped
+from tests.governance.conftest import profile_text
+from tests.repository.conftest import Origin
 
 Look = Callable[[], dict[str, Finding]]
 
@@ -117,3 +119,20 @@ def test_no_state_folder_is_told(tmp_path: Path) -> None:
     found = list(platform.look(HubExt(state_dir=str(tmp_path / "none")), ""))
     assert found[0].state == "fail"
     assert "is not there" in found[0].detail
+
+
+def test_a_repository_of_profiles_is_asked_and_its_files_are_looked_at(
+    look: Look, whole: HubExt, tmp_path: Path
+) -> None:
+    origin = Origin(tmp_path / "origin")
+    whole.profiles_repository = str(origin.path)
+    empty = look()["repository of profiles"]
+    assert (empty.state, empty.detail) == ("fail", "There is no branch and no tag main in it.")
+    commit = origin.commit({"maps/1.yaml": profile_text()})
+    found = look()
+    assert (found["repository of profiles"].state, found["profiles"].state) == ("ok", "ok")
+    assert found["repository of profiles"].detail == f"main is {commit[:12]}"
+    assert found["profiles"].detail.startswith("1 versions, ")
+    origin.commit({"maps/1.yaml": "{"})
+    assert "maps/1.yaml" in look()["profiles"].detail
+    assert not (whole.state / "profiles").exists()
