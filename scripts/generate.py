@@ -10,6 +10,7 @@ from pathlib import Path
 import chart_templates
 import chart_values
 import click
+import dashboard
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -117,6 +118,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/reference/policy.schema.json": partial(schema, "policy"),
     "docs/reference/profile.schema.json": partial(schema, "profile"),
     "hub_ext/web/openapi.json": openapi,
+    "monitoring/dashboard.json": dashboard.dashboard,
     "docs/reference/values.md": chart_values.reference,
     "helm/hub-ext/values.yaml": chart_values.values,
     "helm/hub-ext/values.schema.json": chart_values.schema,

@@ -14,6 +14,7 @@ from hub_ext.web.api.health import Checkup
 from hub_ext.web.api.routes import routes as api_routes
 from hub_ext.web.base import BaseHandler
 from hub_ext.web.context import Context
+from hub_ext.web.figures import Traffic
 from hub_ext.web.metrics import Metrics
 from hub_ext.web.pages.page import Nowhere
 from hub_ext.web.pages.routes import routes as page_routes
@@ -73,13 +74,20 @@ class Service(Application):
     """
 
     def __init__(self, context: Context, cookie_secret: bytes) -> None:
+        traffic = Traffic()
+
+        def answered(handler: RequestHandler) -> None:
+            logs.access(handler)
+            traffic.answered(handler)
+
         super().__init__(
             list(all_routes(context.prefix)),
             default_handler_class=Nowhere,
             context=context,
             checkup=Checkup(context),
             cookie_secret=cookie_secret,
-            log_function=logs.access,
+            traffic=traffic,
+            log_function=answered,
             compress_response=False,
             autoescape="xhtml_escape",
         )

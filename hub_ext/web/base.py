@@ -38,6 +38,7 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
 
     Attributes:
         public: No sign-in is needed.
+        streams: The response lasts as long as somebody listens.
         sign_in_page: Who is not signed in is led to the Hub's sign-in, for a GET that a browser navigates to.
         person: Who asks, with her groups as the Hub said at most `hub.BELIEVED` seconds ago.
         request_id: Finds this request in the log.
@@ -45,6 +46,7 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
     """
 
     public: ClassVar[bool] = False
+    streams: ClassVar[bool] = False
     sign_in_page: ClassVar[bool] = False
 
     person: Person

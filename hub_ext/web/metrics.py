@@ -16,6 +16,7 @@ from hub_ext.errors import Forbidden
 from hub_ext.governance.state import agreed
 from hub_ext.web.base import BaseHandler
 from hub_ext.web.context import Context
+from hub_ext.web.figures import OperationFigures
 
 _READERS = ("admin", "auditor")
 
@@ -95,6 +96,7 @@ def exposition(context: Context) -> bytes:
     """
     registry = CollectorRegistry()
     registry.register(CatalogFigures(context))
+    registry.register(OperationFigures(context.database))
     return generate_latest(registry)
 
 
@@ -113,6 +115,7 @@ class Metrics(BaseHandler):
                 hint="Prometheus sends a token of one of them: authorization: {type: token, credentials: …}.",
             )
         figures = await self.call(exposition, self.context)
+        figures += generate_latest(self.application.settings["traffic"].registry)
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
         self.set_header("Cache-Control", "no-store")
         self.finish(figures)

@@ -92,6 +92,8 @@ def check_run(context: Context, person: Person, run_id: str) -> None:
 class _Following(ApiHandler):
     """Base of the streams."""
 
+    streams = True
+
     def cursor(self, query: asked.FollowQuery) -> str | None:
         """Return where the stream goes on; the header, which browsers send by themselves, counts first.
 
