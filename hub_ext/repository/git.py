@@ -108,8 +108,8 @@ class GitSays(Exception):
             if re.search(pattern, self.text):
                 return Trouble("away", words.format(opens=opens))
         lines = [line for line in self.text.splitlines() if line.startswith(("fatal:", "error:"))]
-        last = " ".join((lines[-1] if lines else self.text).split())
-        return Trouble("away", f"git cannot read it: {last[:200] or f'it ended with {self.code}'}")
+        last = "".join(one if one.isprintable() else " " for one in (lines[-1] if lines else self.text))
+        return Trouble("away", f"git cannot read it: {last.strip()[:200] or f'it ended with {self.code}'}")
 
 
 @dataclass(frozen=True)

@@ -248,13 +248,14 @@ def test_a_host_that_tells_our_secret_back_is_not_quoted(
     def tell(request: BaseHTTPRequestHandler) -> bool:
         if not request.headers.get("Authorization"):
             return False
-        text = f"ERR the word {WORD} is wrong\n".encode()
+        text = f"ERR \x1b[2Jthe word {WORD} is wrong\n".encode()
         content = b"001e# service=git-upload-pack\n0000%04x%s" % (len(text) + 4, text)
         return send(request, 200, content, **{"Content-Type": "application/x-git-upload-pack-advertisement"})
 
     host.before = tell
     state = platform.sync()
     assert "the word ••• is wrong" in state.error
+    assert state.error.isprintable()
     assert WORD not in everything_told(platform, caplog)
 
 
