@@ -116,6 +116,14 @@ class EmbeddedAuthenticator(Authenticator):
             await handler.auth_to_user(self._model(name))
         return self._model(name)
 
+    async def check_blocked_users(self, username: str, authentication: Any = None) -> bool:
+        """Return whether she may come in: neither the configuration nor an admin of ours blocks her."""
+        if not super().check_blocked_users(username, authentication):
+            return False
+        if self.sweeper is None:  # no Hub
+            return True
+        return not (await asyncio.to_thread(self.sweeper.accounts.standing, username)).blocked
+
     async def refresh_user(self, user: Any, handler: RequestHandler | None = None) -> dict[str, Any]:  # noqa: ARG002
         """Return what is true of a person now: her roles may have changed in the settings."""
         return self._model(user.name)

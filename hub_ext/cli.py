@@ -27,6 +27,7 @@ from hub_ext.cli_backup import backup, restore
 from hub_ext.cli_budgets import budgets
 from hub_ext.cli_doctor import doctor
 from hub_ext.cli_images import images
+from hub_ext.cli_people import people
 from hub_ext.cli_policy import policy
 from hub_ext.cli_profiles import profiles
 from hub_ext.settings import HubExt
@@ -337,6 +338,7 @@ cli.add_command(restore)
 cli.add_command(access)
 cli.add_command(budgets)
 cli.add_command(doctor)
+cli.add_command(people)
 
 
 @cli.group()

@@ -28,11 +28,11 @@ def publishable_owners(person: Person) -> list[str]:
         person: Who asks.
     """
     groups = {group.removesuffix(_PUBLISHERS) for group in person.groups if group.endswith(_PUBLISHERS)}
-    return [person.name, *sorted(group for group in groups if _can_own(group) and group != person.name)]
+    return [person.name, *sorted(group for group in groups if can_own(group) and group != person.name)]
 
 
-def _can_own(group: str) -> bool:
-    """An owner is one part of an address."""
+def can_own(group: str) -> bool:
+    """Return whether a group may own workflows: an owner is one part of an address."""
     plain = all(unicodedata.category(char)[0] not in "CZ" and char not in "/\\" for char in group)
     return plain and group not in ("", ".", "..", EXAMPLES)
 

@@ -23,6 +23,7 @@ from hub_ext.signin.names import subject_of
 _SESSIONS_KEPT = timedelta(days=30)
 _REMEMBERED = timedelta(hours=3)  # longer than anything that is good once is good at all
 _SIGN_IN = "person.sign_in"
+_AT_ONCE = 1000  # names in one query
 
 
 @dataclass(frozen=True)
@@ -202,25 +203,25 @@ class Accounts:
             return False
         return True
 
-    def due(self, holders: Collection[str], known: Collection[str], age: float) -> Due:
-        """Return about whom something has to be done.
+    def due(self, holders: Collection[str], age: float) -> Due:
+        """Return about whom something may have to be done.
 
         Args:
             holders: Names of those who hold a token or a server.
-            known: Names that the Hub knows.
             age: Seconds after which the provider is asked again.
         """
+        oldest = now() - timedelta(seconds=age)
         with self.database.read() as session:
             runs = select(Run.caller).where(Run.state.in_(["queued", *ACTIVE]), Run.cancel_requested_at.is_(None))
             running = set(session.scalars(runs.distinct()))
             blocked = set(session.scalars(select(Account.name).where(Account.blocked_at.is_not(None))))
-            old = select(Account.name).where(Account.issuer != "", Account.groups_at < now() - timedelta(seconds=age))
-            return Due(
-                old=[name for name in session.scalars(old) if name in holders and name not in blocked],
-                blocked=blocked,
-                running=running,
-                deleted=running.difference(known),
-            )
+            old: list[str] = []
+            names = sorted(holders)
+            for first in range(0, len(names), _AT_ONCE):
+                some = names[first : first + _AT_ONCE]
+                query = select(Account.name).where(Account.name.in_(some), Account.issuer != "")
+                old += session.scalars(query.where(Account.groups_at < oldest, Account.blocked_at.is_(None)))
+        return Due(old, blocked, running)
 
     def standing(self, name: str) -> Standing:
         """Return what is known of somebody.
@@ -240,13 +241,11 @@ class Due:
         old: Whom the provider has to be asked about.
         blocked: Who is blocked here.
         running: Who has runs that have not ended, and are not asked to.
-        deleted: Of those, whom the Hub does not know.
     """
 
     old: list[str]
     blocked: set[str]
     running: set[str]
-    deleted: set[str]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ AUTHENTICATOR = "hub_ext.signin.authenticator.ProviderAuthenticator"
 # What somebody may set of an authenticator beside `HubExt.sign_in_…`: nothing of it changes who is believed to be whom.
 HARMLESS = frozenset(
     {
-        "admin_users", "blocked_users", "auto_login", "auto_login_oauth2_authorize", "custom_403_message",
+        "blocked_users", "auto_login", "auto_login_oauth2_authorize", "custom_403_message",
         "login_service", "oauth_callback_url", "enable_auth_state", "refresh_pre_spawn", "auth_refresh_strict",
         "manage_groups", "home",
     }

@@ -19,6 +19,7 @@ from hub_ext.signin.tokens import ALGORITHMS
 _PATH = "/.well-known/openid-configuration"
 _GOOD_FOR = 3600.0  # seconds that what a provider says of itself is believed
 _AT_MOST = 86_400.0  # the same while it does not answer
+_KEYS_GOOD_FOR = 300.0  # the same of its keys: one that it takes back is not believed for long
 _KEYS_AGAIN = 10.0  # least seconds between two looks at its keys, whatever tokens somebody sends
 _CONNECT, _ANSWER = 4.0, 8.0
 _LONGEST = 2**20
@@ -154,7 +155,7 @@ class Provider:
             ProviderAway: If it does not say.
         """
         known, at = self._keys, time.monotonic()
-        if known and at - known[0] < (_KEYS_AGAIN if again else _GOOD_FOR):
+        if known and at - known[0] < (_KEYS_AGAIN if again else _KEYS_GOOD_FOR):
             return known[1]
         try:
             found = await self._get((await self.metadata()).keys)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from jupyterhub import orm, roles
+from jupyterhub.app import JupyterHub
 from sqlalchemy import or_
 from tornado.ioloop import PeriodicCallback
 
@@ -43,7 +44,7 @@ class Sweeper:
 
     def __init__(self, app: Any, accounts: Accounts, settings: HubExt, refresh: Refresh | None = None) -> None:
         self._app = app
-        self._accounts = accounts
+        self.accounts = accounts
         self._settings = settings
         self._refresh = refresh
         self._leavers = Leavers(app, accounts.database)
@@ -86,10 +87,10 @@ class Sweeper:
         if not await asyncio.to_thread(self._lease.hold):
             return
         holders = self._holders()
-        known = {name for (name,) in self._app.db.query(orm.User.name)}
-        due = await asyncio.to_thread(self._accounts.due, holders, known, float(self._settings.sign_in_refresh))
-        for name in due.deleted:
-            await self._take(name, _DELETED)
+        due = await asyncio.to_thread(self.accounts.due, holders, float(self._settings.sign_in_refresh))
+        for name in due.running:
+            if orm.User.find(self._app.db, name) is None:
+                await self._take(name, _DELETED)
         for name in due.blocked.union(self._blocked_by_configuration()) & (holders | due.running):
             await self._take(name, _BLOCKED)
         if self._refresh is not None:
@@ -142,3 +143,13 @@ class Sweeper:
             name: Who.
         """
         await self._leavers.take(name, _SIGNED_OUT, everything=self._settings.sign_in_logout_ends == "everything")
+
+
+def look_after_people(authenticator: Any) -> None:
+    """Look from now on in a Hub whose authenticator is somebody else's: who is blocked or deleted has to leave, too.
+
+    Args:
+        authenticator: The Hub's; ours have a sweeper.
+    """
+    if not hasattr(authenticator, "sweeper") and JupyterHub.initialized():
+        authenticator.sweeper = Sweeper.of(JupyterHub.instance())

@@ -19,6 +19,7 @@ from hub_ext.db.types import new_id
 from hub_ext.errors import Denied, HubExtError, InvalidInput, Problem, Unavailable
 from hub_ext.kubernetes.render import Rendering
 from hub_ext.settings import HubExt
+from hub_ext.signin.sweep import look_after_people
 from hub_ext.spawner import ended, form
 from hub_ext.spawner.guard import Refused, refuse_what_changes_servers
 from hub_ext.spawner.ledger import Asked, Ledger, Outcome
@@ -98,6 +99,7 @@ class DecidedSpawner(Spawner):
         self.pre_spawn_hook = self.auth_state_hook = None
         if self.user is not None and DecidedSpawner._settling is None:
             self._settle_from_now_on()
+            look_after_people(self.authenticator)
 
     # What a subclass does.
 

@@ -20,6 +20,7 @@ from hub_ext.governance.desk import Desk
 from hub_ext.people import Person
 from hub_ext.settings import HubExt
 from hub_ext.signin.accounts import Accounts
+from hub_ext.signin.people import People
 from hub_ext.store import Store
 from hub_ext.web.hub import HubClient, ServiceAuth
 from hub_ext.web.traffic import Requests, Streams
@@ -52,6 +53,7 @@ class Context:
         budgets: Manages budgets.
         usage: Who used what.
         accounts: Whose a name is, and who is blocked.
+        people: What admins do with people.
         keeper: Keeps what is counted true.
         lifetimes: Says when servers end, and puts an end off.
         checks: What is known of checks of versions.
@@ -83,6 +85,7 @@ class Context:
     budgets: Budgets
     usage: UsageReport
     accounts: Accounts
+    people: People
     keeper: Keeper
     lifetimes: Lifetimes
     checks: Checks

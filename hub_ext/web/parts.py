@@ -35,6 +35,7 @@ from hub_ext.settings import HubExt
 from hub_ext.sharing.publishing import Publisher
 from hub_ext.sharing.shipped import publish_shipped
 from hub_ext.signin.accounts import Accounts
+from hub_ext.signin.people import People
 from hub_ext.store import Store
 from hub_ext.web.context import Context
 from hub_ext.web.hub import HubClient, make_auth
@@ -88,6 +89,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         budgets=decisions.budgets,
         usage=UsageReport(database),
         accounts=Accounts(database, settings),
+        people=People(database),
         keeper=Keeper(database, transfer, Expiry(decisions, settings), hub),
         lifetimes=Lifetimes(decisions),
         publisher=Publisher(database, store, catalog, settings),

@@ -166,6 +166,16 @@ W = "workflows/{owner}/{name}"
 R = "runs/{run_id}"
 P = "profiles/{name}/versions"
 V = f"{P}/{{number}}"
+
+
+def blocking(world: World) -> dict[str, Any]:
+    return {"json": {"reason": "To test."}}
+
+
+def inheritance(world: World) -> dict[str, Any]:
+    return {"json": {"heir": "eve"}}
+
+
 ROWS = [
     Row("GET profiles", 200, 200),
     Row("GET profiles/{name}", 200, 200),
@@ -255,6 +265,10 @@ ROWS = [
     Row(f"GET {R}/artifacts/{{path}}", 200, 404),
     Row(f"GET {R}/events", 200, 404),
     Row("GET events", 200, 404, options=of_the_run),
+    Row("PUT people/{name}/block", 200, 403, owned_by="admin", name="who-leaves", options=blocking),
+    Row("GET people/{name}/account", 200, 403, owned_by="aude", name="who-leaves"),
+    Row("DELETE people/{name}/block", 204, 403, owned_by="admin", name="who-leaves"),
+    Row("POST people/{name}/heir", 200, 403, owned_by="admin", name="who-leaves", options=inheritance),
     Row("GET audit", 200, 403, owned_by="admin"),
     Row("GET audit/verification", 200, 403, owned_by="admin"),
     Row("GET health", 200, 200, stranger=200),
@@ -293,6 +307,9 @@ def world(platform: Any) -> World:
         made = client.post("entitlements", **entitlement_to_grant("ada"))
         assert made.status_code == 201, made.text
         entitlement = made.json()["id"]
+    headers = {"Authorization": f"token {tokens['admin']}"}
+    with httpx.Client(base_url=f"{platform.url}{API}", headers=headers, timeout=60, trust_env=False) as client:
+        assert client.put("people/who-leaves/block", **blocking(world)).status_code == 200
     headers = {"Authorization": f"token {tokens['ada']}"}
     with httpx.Client(base_url=f"{platform.url}{API}", headers=headers, timeout=60, trust_env=False) as client:
         asked = client.post("access-requests", **question(world))

@@ -195,8 +195,9 @@ def test_who_has_to_be_asked_about(accounts: Accounts) -> None:
     age(accounts, 1)
     accounts.confirm("cyd", arrival("2", "cyd"))
     block(accounts, "dan")
-    found = accounts.due({"ada", "cyd", "dan", "eve"}, {"ada"}, 240)
-    assert (found.old, found.blocked, found.deleted) == (["ada"], {"dan"}, set())
+    found = accounts.due({"ada", "cyd", "dan", "eve"}, 240)
+    assert (found.old, found.blocked, found.running) == (["ada"], {"dan"}, set())
+    assert accounts.due([f"user-{number}" for number in range(3000)] + ["ada"], 240).old == ["ada"]
 
 
 @pytest.mark.parametrize(

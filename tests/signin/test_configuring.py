@@ -136,6 +136,7 @@ def test_no_secret_at_all_is_said(c: Config, monkeypatch: pytest.MonkeyPatch) ->
         ("ProviderAuthenticator", "enable_pkce", False),
         ("ProviderAuthenticator", "validate_server_cert", False),
         ("Authenticator", "manage_groups", False),
+        ("Authenticator", "admin_users", {"ada"}),
         ("Authenticator", "auth_refresh_age", 0),
         ("Authenticator", "post_auth_hook", print),
         ("Authenticator", "refresh_user_hook", print),

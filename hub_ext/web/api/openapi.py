@@ -29,6 +29,8 @@ _TAGS = {
     "profiles": "What servers and runs may be.",
     "catalog": "How profiles come to be that: proposed, checked, approved, explained, ended.",
     "access": "Who may use what, until when, why, and who asks for it.",
+    "people": "Who may come in, and who has left.",
+    "servers": "Notebook servers of the caller: when they end.",
     "workflows": "Notebooks that others can run.",
     "runs": "Executions of workflows.",
     "results": "What runs made. It is user content: sandboxed, never trusted.",

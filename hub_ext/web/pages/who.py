@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -12,8 +14,8 @@ from hub_ext.access.looking import Look, look
 from hub_ext.access.owners import READERS, may_read_all
 from hub_ext.access.requests import Wanted
 from hub_ext.access.usage import Usage
-from hub_ext.db.tables import AccessRequest, Entitlement, ServerStart
-from hub_ext.errors import Forbidden, NotFound
+from hub_ext.db.tables import AccessRequest, Account, Entitlement, ServerStart
+from hub_ext.errors import Forbidden, HubExtError, NotFound
 from hub_ext.people import Person, groups_of_roles, roles_of
 from hub_ext.web.pages.access import AccessPage, bars_of, rows_of
 from hub_ext.web.pages.page import may_audit
@@ -21,6 +23,12 @@ from hub_ext.web.pages.plots import plot
 from hub_ext.web.pages.rendering import query
 
 _ROWS = 50
+DONE = {
+    "blocked": "Blocked: sessions, tokens, servers and runs end within a minute.",
+    "let-in": "She may sign in again.",
+    "handed": "The workflows have another owner now.",
+    "none": "There was no workflow to hand over.",
+}
 _MOST = 200
 
 
@@ -101,6 +109,18 @@ class PersonPage(_WhoPage):
 
     async def get(self, name: str) -> None:
         """Show it."""
+        await self.show_person(name)
+
+    async def show_person(
+        self, name: str, error: HubExtError | None = None, typed: Mapping[str, str] | None = None
+    ) -> None:
+        """Show somebody, maybe with what went wrong.
+
+        Args:
+            name: Who.
+            error: What is wrong with what was typed.
+            typed: What was typed.
+        """
         self.must_look()
         known = True
         try:
@@ -108,7 +128,8 @@ class PersonPage(_WhoPage):
         except NotFound:
             known, groups, admin = False, frozenset(), False
         found, entitlements, requests, history, servers = await self.call(self._load, name, groups)
-        if not known and not (entitlements or requests or servers):
+        account = await self.call(self._account, name)
+        if not known and not (entitlements or requests or servers or account):
             raise NotFound("Nobody of this name is known here.", hint="Whoever has never signed in is not known.")
         hours = [(one.month, one.cpu_hours) for one in history]
         self.show_access(
@@ -125,7 +146,19 @@ class PersonPage(_WhoPage):
             audits=may_audit(self.person),
             curator=self.person.has_role("curator"),
             quoted=quote(name, safe=""),
+            account=account,
+            provider=self.context.settings.sign_in_issuer,
+            oldest=f"{self.context.settings.groups_age_hours:g}",
+            manages=self.person.has_role("admin") and name != self.person.name,
+            typed=typed or {},
+            done=DONE.get(self.text("done"), ""),
+            **self.problems(error),
         )
+
+    def _account(self, name: str) -> Account | None:
+        with contextlib.suppress(NotFound):
+            return self.context.people.account(self.person, name)
+        return None
 
     def _load(
         self, name: str, groups: frozenset[str]
