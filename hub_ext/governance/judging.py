@@ -90,10 +90,9 @@ class Judging(Acts):
             must_be(self.database, person, "curator", f"profile.{verdict}", ("profile", label))
             if row is None:
                 raise NotFound("There is no version with this digest.", hint="It may have changed: look at it again.")
-            must_be_proposed(row)
-            own = person.subject == row.author_subject or person.name == row.author
-        if own:
+        if person.subject == row.author_subject or person.name == row.author:
             must_be(self.database, person, "", f"profile.{verdict}", ("profile", label))
+        must_be_proposed(row)
         return label
 
     def check(self, digest: str) -> tuple[int, dict[str, str], list[CheckFinding]]:
