@@ -48,16 +48,16 @@ def prepare(platform: Platform) -> None:
     time.sleep(20)  # hours have to come from somewhere
 
 
-def walk(platform: Platform, browser: Browser, pictures: Path) -> None:
+def walk(platform: Platform, browser: Browser, pictures: Path, **options: object) -> None:
     """Take the pictures."""
     shots = (
-        ("carl", (("access-card", "/hub/spawn"),)),
+        ("dora", (("access-card", "/hub/spawn"),)),
         (WHO, (("access", "access"), ("access-home", ""))),
         ("cleo", tuple((one, f"access/{one}") for one in ("requests", "budgets", "entitlements"))),
         ("aude", (("person", f"access/people/{WHO}"), ("usage", "access/usage"), ("people", "access/people"))),
     )
     for name, pages in shots:
-        with visiting(browser, platform, pictures) as visitor:
+        with visiting(browser, platform, pictures, **options) as visitor:
             visitor.sign_in(name)
             for picture, path in pages:
                 look(visitor, path)
@@ -72,6 +72,8 @@ def look(visitor: Visitor, path: str) -> None:
     page = visitor.page
     page.goto(f"{visitor.platform.url}{path}")
     card = page.locator("section", has=page.get_by_role("heading", name="Machine learning"))
+    card.get_by_text("Ask for access", exact=True).first.click()
+    card.get_by_label("Why you need it").fill("To train the flood model of the spring campaign.")
     card.scroll_into_view_if_needed()
 
 

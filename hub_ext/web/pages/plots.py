@@ -9,7 +9,7 @@ _ROW = 26  # units of the picture from one bar to the next
 _BAR = 16
 _LABEL = 190  # units that labels have
 _WIDTH = 760
-_END = 110  # units that the numbers at the end have
+_END = 150  # units that the numbers at the end have
 _LONGEST = 26
 
 
@@ -66,11 +66,16 @@ def plot(title: str, rows: Sequence[tuple[str, float]], unit: str) -> Plot | Non
         return None
     room = _WIDTH - _LABEL - _END
     drawn = tuple(
-        Drawn(_short(label), f"{value:,.1f} {unit}", number * _ROW + 4, round(max(0.0, value) / most * room, 1))
+        Drawn(_short(label), f"{_number(value)} {unit}", number * _ROW + 4, round(max(0.0, value) / most * room, 1))
         for number, (label, value) in enumerate(rows)
     )
-    words = "; ".join(f"{label}: {value:,.1f} {unit}" for label, value in rows)
+    words = "; ".join(f"{label}: {_number(value)} {unit}" for label, value in rows)
     return Plot(title, f"{title}. {words}.", drawn, height=len(drawn) * _ROW + 4)
+
+
+def _number(value: float) -> str:
+    """Return a number with at most one digit behind the point; a small one with two that say something."""
+    return f"{value:,.1f}" if value >= 1 or value == 0 else f"{value:.2g}"
 
 
 def _short(label: str) -> str:

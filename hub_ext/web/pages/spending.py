@@ -8,7 +8,7 @@ from typing import Any
 from hub_ext.access.budgets import EVERYONE, KINDS, Limits
 from hub_ext.access.owners import may_read_all
 from hub_ext.access.usage import last_months
-from hub_ext.catalog.budget import GIB, MEASURES, month_of
+from hub_ext.catalog.budget import A_MONTH, GIB, MEASURES, amount, month_of
 from hub_ext.db.tables import Budget
 from hub_ext.db.types import now
 from hub_ext.errors import Forbidden, HubExtError, InvalidInput, Problem
@@ -61,12 +61,10 @@ class BudgetsPage(AccessPage):
         chosen = await self.call(self._chosen) if typed is None else {}
         self.show_access(
             "budgets.html",
-            rows=rows,
+            rows=[(row, _limits_of(row)) for row in rows],
             following=following,
             cursor=cursor,
             kinds=KINDS,
-            measures=MEASURES,
-            gib=GIB,
             usual=dict(self.context.settings.budget),
             curator=person.has_role("curator"),
             typed=typed or chosen or {"kind": "person", "soft": "80"},
@@ -87,6 +85,16 @@ class BudgetsPage(AccessPage):
             return self.context.budgets.get(self.person, kind, name)
         except HubExtError:
             return None
+
+
+def _limits_of(row: Budget) -> list[str]:
+    """Return the limits of a budget in words."""
+    amounts = ((measure, getattr(row, measure)) for measure in MEASURES)
+    return [
+        f"{amount(measure, value)}{' a month' if measure in A_MONTH else ''}"
+        for measure, value in amounts
+        if value is not None
+    ]
 
 
 def _typed_of(row: Budget) -> dict[str, str]:
