@@ -61,7 +61,9 @@ def short(time: str | None) -> str:
 
 def show_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], nothing: str) -> None:
     """Print rows, or that there are none."""
-    table = Table(*columns, box=None)
+    table = Table(box=None)
+    for name in columns:
+        table.add_column(name, no_wrap=name == "id", overflow="fold")  # what is needed again is never cut
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     out.print(table if rows else nothing)

@@ -179,13 +179,13 @@ def test_access_and_budgets_from_a_terminal(hub_ext: Run, platform: Any, tmp_pat
     ann = {"HUB_EXT_TOKEN": platform.token("terminal-ann")}
 
     def said(*arguments: str, code: int = 0, **environ: str) -> str:
-        done = hub_ext(*arguments, **environ)
+        done = hub_ext(*arguments, **{"COLUMNS": "200"} | environ)
         assert done.returncode == code, (arguments, done.stdout, done.stderr)
         return done.stdout + done.stderr
 
     asked = json.loads(said("access", "request", "machine-learning", "--reason", "Rivers.", "--json", **ann))
     assert "Rivers." in said("access", "requests", "--mine", **ann)
-    assert asked["id"] in said("access", "requests", "--answerable", "--state", "waiting")
+    assert asked["id"] in said("access", "requests", "--answerable", "--state", "waiting", COLUMNS="80")
     said("access", "grant", asked["id"], "--until", "30d", code=3, **ann)
     granted = said("access", "grant", asked["id"], "--until", "30d", "--words", "Welcome.")
     assert "is granted by clara: Welcome." in granted
