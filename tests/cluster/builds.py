@@ -118,6 +118,7 @@ NODE_PROGRAMS = Build(
 COREDNS = Build("coredns", ("github.com/coredns/coredns",))
 STORAGE = Build("local-path-provisioner", ("github.com/rancher/local-path-provisioner",))
 PAUSE = Build("pause", (".",))
+NETWORK_POLICY = Build("kube-router", ("github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",))
 KWOK = Build("kwok", ("sigs.k8s.io/kwok/cmd/kwok",))
 HELM = Build(
     "helm",

@@ -55,6 +55,7 @@ def identities(layout: Layout) -> list[Identity]:
         Identity("controller-manager", "system:kube-controller-manager"),
         Identity("scheduler", "system:kube-scheduler"),
         Identity("proxy", "system:kube-proxy"),
+        Identity("network-policy", "hub-ext:network-policy"),
         Identity("kubelet", f"system:node:{NODE}", ("system:nodes",), (NODE, addresses.node)),
     ]
 

@@ -20,7 +20,7 @@ from tests.cluster import (
     registry,
 )
 from tests.cluster.addresses import Addresses
-from tests.cluster.builds import COREDNS, COSIGN, HELM, NODE_PROGRAMS, PAUSE, STORAGE
+from tests.cluster.builds import COREDNS, COSIGN, HELM, NETWORK_POLICY, NODE_PROGRAMS, PAUSE, STORAGE
 from tests.cluster.errors import ClusterError
 from tests.cluster.images import Image
 from tests.cluster.kubectl import Kubectl
@@ -44,7 +44,7 @@ def prepare(say: Callable[[str], None], *, notebook: bool = True) -> dict[str, I
     Returns:
         The images by their names.
     """
-    for build in (NODE_PROGRAMS, COREDNS, STORAGE, PAUSE, COSIGN, HELM):
+    for build in (NODE_PROGRAMS, COREDNS, STORAGE, NETWORK_POLICY, PAUSE, COSIGN, HELM):
         build.make(say)
     made = [images.pause(), images.coredns(), images.storage(), images.base()]
     if notebook:
@@ -90,8 +90,11 @@ class Cluster:
                 self._begin(say)
             certificates.make(self.layout)
             self._files(made)
-            self._start(say)
+            *kubernetes, beside = self.parts()
+            self._start(kubernetes, say)
             self._addons(made)
+            self._start([beside], say)
+            self._wait(made)
             self._tell(made)
 
     def add_image(self, say: Callable[[str], None]) -> str:
@@ -154,8 +157,9 @@ class Cluster:
     def _files(self, made: dict[str, Image]) -> None:
         """Put programs, configuration and images where the node sees them."""
         layout = self.layout
-        for program in NODE_PROGRAMS.programs:
-            registry.link(NODE_PROGRAMS.folder / program, layout.folder / "bin" / program)
+        for build in (NODE_PROGRAMS, NETWORK_POLICY):
+            for program in build.programs:
+                registry.link(build.folder / program, layout.folder / "bin" / program)
         registry.link(HELM.folder / "helm", layout.folder / "bin" / "helm")
         for image in made.values():
             registry.install(image.folder / "registry", layout.folder / "var/lib/registry")
@@ -167,7 +171,7 @@ class Cluster:
             "proxy.json": configuration.proxy(layout),
             "registry.json": configuration.registry(layout),
         }
-        for name in ("controller-manager", "scheduler", "proxy", "kubelet"):
+        for name in ("controller-manager", "scheduler", "proxy", "kubelet", "network-policy"):
             config[f"{name}.kubeconfig"] = configuration.kubeconfig(layout, name, layout.inside(layout.keys))
         for name, text in config.items():
             _write(layout.config / name, text)
@@ -189,6 +193,7 @@ class Cluster:
                 parts.kubelet(layout, self.node_ready),
                 parts.proxy(layout),
             ],
+            [parts.network_policy(layout)],
         ]
 
     def part(self, name: str) -> Running:
@@ -199,8 +204,8 @@ class Cluster:
         """
         return next(Running(self.node, part) for together in self.parts() for part in together if part.name == name)
 
-    def _start(self, say: Callable[[str], None]) -> None:
-        for together in self.parts():
+    def _start(self, lists: list[list[Part]], say: Callable[[str], None]) -> None:
+        for together in lists:
             running = [Running(self.node, part) for part in together]
             for one in running:
                 if one.process is None:
@@ -218,7 +223,7 @@ class Cluster:
             return False
 
     def _addons(self, made: dict[str, Image]) -> None:
-        """Have names resolved and volumes made, and the notebook image present."""
+        """Have names resolved, volumes made, and their makers allowed to do so."""
         values = {
             "DOMAIN": DOMAIN,
             "NODE": NODE,
@@ -232,6 +237,9 @@ class Cluster:
         if not applied.exists() or applied.read_text() != text:
             self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
             applied.write_text(text)
+
+    def _wait(self, made: dict[str, Image]) -> None:
+        """Wait until the images are present, names are resolved and volumes made."""
         for name in (NOTEBOOK, *(one.name for one in chart_images())):
             if name in made:
                 self._pull(self.reference(made[name]))

@@ -211,6 +211,26 @@ def proxy(layout: Layout) -> Part:
     return Part("kube-proxy", command, lambda: answers(ready), (configuration.proxy(layout),))
 
 
+def network_policy(layout: Layout) -> Part:
+    """Return what enforces NetworkPolicy; the other jobs of this program are done by others here."""
+    command = (
+        str(INSIDE / "bin/kube-router"),
+        f"--kubeconfig={INSIDE}/config/network-policy.kubeconfig",
+        f"--hostname-override={NODE}",
+        f"--service-cluster-ip-range={layout.addresses.services}",
+        "--run-firewall=true",
+        "--run-router=false",
+        "--run-service-proxy=false",
+        "--run-loadbalancer=false",
+        "--enable-cni=false",
+        "--enable-ipv4=true",
+        "--enable-ipv6=false",
+        "--health-port=20244",
+    )
+    ready = f"http://{layout.addresses.node}:20244/healthz"
+    return Part("kube-router", command, lambda: answers(ready))
+
+
 def registry(layout: Layout) -> Part:
     """Return the registry of images."""
     command = ("/usr/bin/docker-registry", "serve", f"{INSIDE}/config/registry.json")
