@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from string import Template
 
@@ -44,7 +45,7 @@ def prepare(say: Callable[[str], None], *, notebook: bool = True) -> dict[str, I
     Returns:
         The images by their names.
     """
-    for build in (NODE_PROGRAMS, COREDNS, STORAGE, NETWORK_POLICY, PAUSE, COSIGN, HELM):
+    for build in (NODE_PROGRAMS, COREDNS, STORAGE, PAUSE, COSIGN, HELM, NETWORK_POLICY):
         build.make(say)
     made = [images.pause(), images.coredns(), images.storage(), images.base()]
     if notebook:
@@ -90,11 +91,8 @@ class Cluster:
                 self._begin(say)
             certificates.make(self.layout)
             self._files(made)
-            *kubernetes, beside = self.parts()
-            self._start(kubernetes, say)
+            self._start(say)
             self._addons(made)
-            self._start([beside], say)
-            self._wait(made)
             self._tell(made)
 
     def add_image(self, say: Callable[[str], None]) -> str:
@@ -193,7 +191,6 @@ class Cluster:
                 parts.kubelet(layout, self.node_ready),
                 parts.proxy(layout),
             ],
-            [parts.network_policy(layout)],
         ]
 
     def part(self, name: str) -> Running:
@@ -204,8 +201,21 @@ class Cluster:
         """
         return next(Running(self.node, part) for together in self.parts() for part in together if part.name == name)
 
-    def _start(self, lists: list[list[Part]], say: Callable[[str], None]) -> None:
-        for together in lists:
+    @contextlib.contextmanager
+    def enforcing(self) -> Iterator[None]:
+        """Have NetworkPolicy enforced for a while; afterwards every pod reaches everything again."""
+        enforcer = Running(self.node, parts.network_policy(self.layout))
+        enforcer.start()
+        try:
+            enforcer.wait()
+            yield
+        finally:
+            enforcer.stop()
+            for chain in ("INPUT", "FORWARD", "OUTPUT"):
+                self.node.run(["iptables", "--wait", "--flush", f"KUBE-ROUTER-{chain}"])
+
+    def _start(self, say: Callable[[str], None]) -> None:
+        for together in self.parts():
             running = [Running(self.node, part) for part in together]
             for one in running:
                 if one.process is None:
@@ -223,7 +233,7 @@ class Cluster:
             return False
 
     def _addons(self, made: dict[str, Image]) -> None:
-        """Have names resolved, volumes made, and their makers allowed to do so."""
+        """Have names resolved and volumes made, and the notebook image present."""
         values = {
             "DOMAIN": DOMAIN,
             "NODE": NODE,
@@ -237,9 +247,6 @@ class Cluster:
         if not applied.exists() or applied.read_text() != text:
             self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
             applied.write_text(text)
-
-    def _wait(self, made: dict[str, Image]) -> None:
-        """Wait until the images are present, names are resolved and volumes made."""
         for name in (NOTEBOOK, *(one.name for one in chart_images())):
             if name in made:
                 self._pull(self.reference(made[name]))

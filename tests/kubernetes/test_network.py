@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,10 @@ def places(platform: ClusterPlatform) -> Iterator[Places]:
     other = platform.person("neighbour")
     other.start("scratch")
     addresses = cluster.local.layout.addresses
-    with listening(cluster.host) as (named, _), listening(cluster.host) as (unnamed, _), credentials(cluster) as port:
+    with ExitStack() as stack:
+        stack.enter_context(cluster.local.enforcing())
+        (named, _), (unnamed, _) = (stack.enter_context(listening(cluster.host)) for _ in range(2))
+        port = stack.enter_context(credentials(cluster))
         yield Places(
             named,
             {
