@@ -59,6 +59,8 @@ def sizes(spec: Spec) -> tuple[str, ...]:
         f"stops when idle for {minutes(spec.lifetime.idle)}",
         f"at most {minutes(spec.lifetime.maximum)}",
     ]
+    if spec.lifetime.extensions:
+        found.append(f"can be kept for {minutes(60 * spec.lifetime.extensions)} more")
     if spec.resources.gpu:
         found.insert(2, f"{spec.resources.gpu} GPU{'' if spec.resources.gpu == 1 else 's'}")
     return tuple(found)

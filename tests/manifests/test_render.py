@@ -117,3 +117,11 @@ def test_an_idle_server_ends_by_itself_and_the_cluster_ends_it_in_any_case() -> 
     made = render(STANDARD, STANDARD.spec, ENCLAVE, user="ann", purpose="server", name="", image=IMAGE)
     assert "--ServerApp.shutdown_no_activity_timeout=3600" in made.pod["spec"]["containers"][0]["command"]
     assert made.pod["spec"]["activeDeadlineSeconds"] == 720 * 60
+
+
+def test_a_server_that_may_be_kept_for_longer_is_ended_by_the_cluster_at_its_longest_life_and_a_run_is_not() -> None:
+    longer = STANDARD.spec.model_copy(update={"lifetime": Lifetime(idle=60, maximum=720, extensions=3)})
+    made = render(STANDARD, longer, ENCLAVE, user="ann", purpose="server", name="", image=IMAGE)
+    assert made.pod["spec"]["activeDeadlineSeconds"] == (720 + 3 * 60) * 60
+    run = render(STANDARD, longer, ENCLAVE, user="ann", purpose="run", name="l-1", image=IMAGE)
+    assert run.pod["spec"]["activeDeadlineSeconds"] == 720 * 60 + RUN_GRACE

@@ -151,6 +151,11 @@ def test_sizes_are_told_in_words() -> None:
     assert sizes(STANDARD.spec) == ("4 GB memory", "2 cores", "stops when idle for 1 hour", "at most 12 hours")
 
 
+def test_a_server_that_may_be_kept_says_for_how_long() -> None:
+    lifetime = STANDARD.spec.lifetime.model_copy(update={"extensions": 2})
+    assert sizes(STANDARD.spec.model_copy(update={"lifetime": lifetime}))[-1] == "can be kept for 2 hours more"
+
+
 def test_each_kind_of_option_has_its_control(kinds: Catalog) -> None:
     profile = kinds.newest()[0]
     found = {name: control(profile, name, None) for name in profile.spec.options}

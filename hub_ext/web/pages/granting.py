@@ -164,6 +164,11 @@ class _Entitlements(GrantingPage):
 
     tab = "grants"
 
+    def _filters(self) -> dict[str, str]:
+        """Return what the address asks for."""
+        found = {name: self.get_query_argument(name, "").strip()[:255] for name in ("profile", "name", "cursor")}
+        return found | {"ended": "1" if self.get_query_argument("ended", "") == "1" else ""}
+
     async def show_entitlements(
         self, error: HubExtError | None = None, typed: Mapping[str, str] | None = None, about: str = ""
     ) -> None:
@@ -176,16 +181,8 @@ class _Entitlements(GrantingPage):
         """
         person, catalog = self.person, self.context.catalog.current()
         self.must_look(person)
-        filters = {name: self.get_query_argument(name, "").strip()[:255] for name in ("profile", "name", "cursor")}
-        filters["ended"] = "1" if self.get_query_argument("ended", "") == "1" else ""
-        wanted = WantedEntitlements(
-            filters["profile"] or None,
-            name=filters["name"] or None,
-            ended=bool(filters["ended"]),
-            cursor=filters["cursor"] or None,
-            limit=_ROWS,
-        )
-        rows, following = await self.call(self.context.entitlements.listing, person, wanted)
+        filters = self._filters()
+        rows, following = await self.call(self.context.entitlements.listing, person, _wanted(filters))
         now = await self.call(self.now)
         names = sorted(self.titles())
         mine = [name for name in names if may_entitle(person, catalog, name)]
@@ -230,6 +227,16 @@ class EntitlementsPage(_Entitlements):
             await self.show_entitlements(error, typed)
             return
         self.redirect(self.link("access/entitlements?done=granted"), status=303)
+
+
+def _wanted(filters: Mapping[str, str]) -> WantedEntitlements:
+    return WantedEntitlements(
+        filters["profile"] or None,
+        name=filters["name"] or None,
+        ended=bool(filters["ended"]),
+        cursor=filters["cursor"] or None,
+        limit=_ROWS,
+    )
 
 
 def _address(base: str, filters: Mapping[str, str], **changes: Any) -> str:
