@@ -55,7 +55,9 @@ def configure(c: Config, service: Literal["managed", "external"] = "managed", *,
       OAuth client for "pick a file from my server", which asks), `load_roles` (one for the service: names and groups of
       users, and the end of servers; one for the group of each role), `custom_scopes`, `extra_user_scopes` (users may
       reach the service, and act in the roles that their groups give), `template_paths`, `template_vars`;
-    - **leaves alone** everything else: authenticator, proxy, addresses, database of the Hub, limits, your own pages;
+    - where `HubExt.sign_in_issuer` names a provider, **sets** the authenticator, `manage_groups`, `auth_refresh_age`
+      and the address that the provider sends people back to; else it leaves the authenticator alone;
+    - **leaves alone** everything else: proxy, addresses, database of the Hub, limits, your own pages;
     - **refuses**, by stopping the Hub with the name of the setting, what would put into a server what no profile names:
       every setting of a spawner that is not in `guard.HARMLESS` (hooks before the start, group overrides, command,
       arguments, environment, limits, forms, …), another spawner, tokens of servers that may act in roles, a service of

@@ -196,6 +196,12 @@ class Provider:
         address = (await self.metadata()).userinfo
         return await self._get(address, {"Authorization": f"Bearer {access_token}"}) if address else {}
 
+    def close(self) -> None:
+        """Close what is open to it."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
     async def _get(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         return await self._fetch(HTTPRequest(url, headers=dict(headers or {})))
 
