@@ -16,7 +16,7 @@ from tests.functional.faults import until
 pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform"), pytest.mark.timeout(300)]
 
 API = "/services/workflows/api/v1/"
-MINUTE = 60.0
+MINUTE = 150.0  # seconds: on a machine that does nothing else it takes less than one
 
 
 def notebook() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -70,6 +70,11 @@ class World:
         """Return the state of a run that nobody may ask about any more."""
         with self.database() as database, database.read() as session:
             return session.get_one(Run, run_id).state
+
+    def groups_at(self, name: str) -> datetime | None:
+        """Return when the provider confirmed somebody's groups last."""
+        with self.database() as database, database.read() as session:
+            return session.get_one(Account, name).groups_at
 
     def groups_are_older(self, name: str, hours: float) -> None:
         """Let the provider's word on somebody's groups be from earlier."""

@@ -7,7 +7,7 @@ import Provider from 'oidc-provider';
 
 const [hub, secret] = process.argv.slice(2);
 const realNow = Date.now;
-const state = { people: new Map(), offset: 0, refresh: true, accessTokens: 3600, refreshTokens: 86400, keys: [newKey()] };
+const state = { people: new Map(), offset: 0, refresh: true, keys: [newKey()] };
 Date.now = () => realNow() + state.offset * 1000;
 
 function newKey() {
@@ -57,9 +57,8 @@ function make() {
     issueRefreshToken: async () => state.refresh,
     rotateRefreshToken: () => true,
     ttl: {
-      AccessToken: () => state.accessTokens,
-      RefreshToken: () => state.refreshTokens,
-      IdToken: 3600, AuthorizationCode: 60, Grant: 86400, Session: 86400, Interaction: 3600,
+      AccessToken: 3600, RefreshToken: 86400, IdToken: 3600, AuthorizationCode: 300, Grant: 86400, Session: 86400,
+      Interaction: 3600,
     },
     async findAccount(_ctx, sub) {
       const person = state.people.get(sub);
@@ -84,6 +83,10 @@ const acts = {
   rotate: () => { state.keys = [newKey()]; provider = make(); },
   // What an admin of the provider does: all that somebody was granted is void.
   revoke: ({ sub }) => { for (const [key, one] of kept) if (one.accountId === sub && one.kind !== 'Session') kept.delete(key); },
+  // Some tokens of somebody are over, as if their time had come.
+  expire: ({ sub, kinds }) => {
+    for (const one of kept.values()) if (one.accountId === sub && kinds.includes(one.kind)) one.exp = 1;
+  },
   down: async () => { server.closeAllConnections(); await new Promise((done) => { server.close(done); server.closeAllConnections(); }); },
   up: () => listen(server, port),
   // A logout token as the provider makes it, to be changed and sent by a test.

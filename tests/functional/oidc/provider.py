@@ -56,8 +56,8 @@ class OidcProvider:
 
     @contextlib.contextmanager
     def changed(self, **values: Any) -> Iterator[None]:
-        """Change its clock (`offset`, in seconds), lives of tokens, whether it gives refresh tokens, for a while."""
-        usual = {"offset": 0, "refresh": True, "accessTokens": 3600, "refreshTokens": 86400}
+        """Change its clock (`offset`, in seconds), or whether it gives refresh tokens, for a while."""
+        usual = {"offset": 0, "refresh": True}
         self.do("set", values=values)
         try:
             yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from tests.functional.oidc.people import SERVICE, SignedIn
 pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("oidc"), pytest.mark.timeout(300)]
 
 START = {"profile": "quick-look"}
-CACHED = 40  # seconds: the service believes the Hub for 30
+CACHED = 120  # seconds, on a machine that does much else: the service believes the Hub for 30
 
 
 def notebook(source: str) -> dict[str, Any]:
@@ -86,18 +87,18 @@ def test_whoever_is_removed_at_the_provider_loses_everything_idle_or_not(world: 
     world.provider.remove("rex")  # she does nothing from now on
     world.provider.do("revoke", sub="rex")
     until(lambda: script.get("/hub/api/user").status_code == 403, CACHED)
-    until(lambda: not has_server(world, "rex"), 60)
+    until(lambda: not has_server(world, "rex"), CACHED)
     assert not rex.at_hub
-    until(lambda: world.state_of(run_id) == "cancelled", 60)
+    until(lambda: world.state_of(run_id) == "cancelled", CACHED)
     assert world.sign_in("rex").last.status_code >= 400
 
 
 def test_a_refresh_token_that_has_ended_asks_for_a_new_sign_in(world: World) -> None:
     world.person("ted")
-    with world.provider.changed(accessTokens=1, refreshTokens=2):
-        ted = world.sign_in("ted")
-        assert ted.last.status_code == 200
-        until(lambda: not ted.at_hub, CACHED)
+    ted = world.sign_in("ted")
+    assert ted.at_hub
+    world.provider.do("expire", sub="ted", kinds=["AccessToken", "RefreshToken"])
+    until(lambda: not ted.at_hub, CACHED)
     assert world.sign_in("ted").inside
 
 
@@ -112,25 +113,27 @@ def test_a_grant_that_was_revoked_asks_for_a_new_sign_in(world: World) -> None:
 
 def test_a_refresh_token_that_is_good_once_is_used_once_however_many_ask(world: World) -> None:
     world.person("max2")
-    with world.provider.changed(accessTokens=1):
-        person = world.sign_in("max2")
-        deadline = time.monotonic() + 9  # twice that the provider is asked, by the sweep and by these
-        while time.monotonic() < deadline:
-            assert person.http.get("/hub/api/user").status_code == 200
-            time.sleep(0.2)
-        assert person.inside
+    person = world.sign_in("max2")
+    for _ in range(2):
+        before = world.groups_at("max2")
+        world.provider.do("expire", sub="max2", kinds=["AccessToken"])
+        with ThreadPoolExecutor(6) as pool:
+            while world.groups_at("max2") == before:
+                assert all(pool.map(lambda _: person.at_hub, range(6)))
+    assert person.inside
 
 
 def test_a_provider_without_refresh_tokens_is_believed_for_the_age_that_is_set(world: World) -> None:
     world.person("nora")
-    with world.provider.changed(refresh=False, accessTokens=1):
+    with world.provider.changed(refresh=False):
         nora = world.sign_in("nora")
-        deadline = time.monotonic() + 7  # longer than what it is asked again after
-        while time.monotonic() < deadline:
-            assert nora.at_hub
-            time.sleep(0.2)
-        world.groups_are_older("nora", hours=25)
-        until(lambda: not nora.at_hub, 30)
+    world.provider.do("expire", sub="nora", kinds=["AccessToken"])
+    deadline = time.monotonic() + 7  # longer than what it is asked again after
+    while time.monotonic() < deadline:
+        assert nora.at_hub
+        time.sleep(0.2)
+    world.groups_are_older("nora", hours=25)
+    until(lambda: not nora.at_hub, CACHED)
 
 
 def test_while_the_provider_is_away_nothing_starts_and_that_is_said(world: World) -> None:
@@ -162,7 +165,7 @@ def test_a_sign_out_that_the_provider_reports_takes_everything_at_once(world: Wo
     )
     assert script.get("/hub/api/user").status_code == 403
     assert sid.http.get("/hub/api/user").status_code == 403
-    until(lambda: not has_server(world, "sid"), 60)
+    until(lambda: not has_server(world, "sid"), CACHED)
     until(lambda: not sid.inside, CACHED)
     again = script.post("/hub/backchannel_logout", data={"logout_token": token})
     assert (again.status_code, again.headers["cache-control"]) == (400, "no-store")
