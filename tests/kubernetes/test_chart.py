@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import nbformat
 import pytest
 from playwright.sync_api import expect
@@ -143,7 +145,7 @@ def test_an_upgrade_leaves_servers_and_runs_alone_and_pages_away_for_a_moment(re
     client = release.api(ana)
     before = release.cluster.kubectl.json("get", "pod", "server", "-n", namespace_name(ana))["metadata"]["uid"]
     node = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell("import time\nfor n in range(60): print(n, flush=True); time.sleep(0.5)")],
+        cells=[nbformat.v4.new_code_cell("import time\nfor n in range(90): print(n, flush=True); time.sleep(0.5)")],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
     )
     body = {"name": "long", "notebook": json.loads(nbformat.writes(node)), "profile": "quick-look"}
@@ -152,7 +154,9 @@ def test_an_upgrade_leaves_servers_and_runs_alone_and_pages_away_for_a_moment(re
     wait_for(lambda: client.get(f"{API}/runs/{run}").json()["state"] == "running")
     pages = [release.url + page for page in ("/hub/login", HEALTH, f"/user/{ana}/api")]
     with Watch(*pages) as watch:
-        release.upgrade(settings={"banner": "A release later", "roles": {"clara": ["curator"]}})
+        release.upgrade(
+            settings={"banner": "A release later", "roles": {"clara": ["curator"]}}, service={"replicas": 2}
+        )
         release.wait_until_answers()
     print(
         "longest away in an upgrade:", {url.removeprefix(release.url): f"{s:.1f} s" for url, s in watch.longest.items()}
@@ -161,10 +165,28 @@ def test_an_upgrade_leaves_servers_and_runs_alone_and_pages_away_for_a_moment(re
     assert "A release later" in client.get("/hub/login").text
     after = release.cluster.kubectl.json("get", "pod", "server", "-n", namespace_name(ana))["metadata"]["uid"]
     assert after == before
-    wait_for(lambda: client.get(f"{API}/runs/{run}").json()["state"] not in ("queued", "starting", "running"))
-    found = client.get(f"{API}/runs/{run}").json()
+    kill_a_replica(release)
+    found = wait_for(lambda: ended(client, run))
     assert (found["state"], found["reason"]) == ("succeeded", "")
     assert client.delete(f"/hub/api/users/{ana}/server").status_code in (202, 204)
+
+
+def kill_a_replica(release: Release) -> None:
+    """Kill one of two pods of the service, without a word of warning; the other one goes on."""
+    ours = "app.kubernetes.io/component=service"
+    pods = release.kubectl("get", "pods", "-l", ours, "-o", "name").split()
+    assert len(pods) >= 2
+    release.kubectl("delete", pods[0], "--grace-period=0", "--force", "--wait=false")
+    release.wait_until_answers()
+
+
+def ended(client: httpx.Client, run: str) -> dict[str, Any] | None:
+    """Return a run that has ended; None while it goes on, or while nobody answers."""
+    with contextlib.suppress(httpx.HTTPError):
+        answer = client.get(f"{API}/runs/{run}")
+        if answer.status_code == 200 and answer.json()["state"] not in ("queued", "starting", "running"):
+            return dict(answer.json())
+    return None
 
 
 def test_uninstalling_leaves_data_and_keys_and_nothing_else(release: Release) -> None:
