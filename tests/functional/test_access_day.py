@@ -195,5 +195,6 @@ def read_all_of_it(aude: Visitor) -> None:
     expect(page.get_by_text("To compare two forecasts.").first).to_be_visible()
     expect(page.get_by_role("button", name="Grant")).to_have_count(0)
     aude.go("access/budgets")
-    expect(page.get_by_role("link", name="ann", exact=True)).to_be_visible()
+    listed = page.get_by_role("listitem").filter(has_text="1 servers at once")
+    expect(listed.get_by_text("ann", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Set it")).to_have_count(0)
