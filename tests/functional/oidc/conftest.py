@@ -100,7 +100,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         found.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its loop runs as long: asynchronous tests of the same worker come after it
 def browser() -> Iterator[Browser]:
     """A browser without a window in it."""
     with chromium() as found:
