@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from hub_ext.backup import tables
 from hub_ext.backup.archive import Member, check, members, told
 from hub_ext.backup.saving import HOMES, HUB_FILE, KEPT, PASSING, Saved
-from hub_ext.db.migrate import knows, upgrade
+from hub_ext.db import migrate
 from hub_ext.db.session import Database
 from hub_ext.errors import Conflict, InvalidInput, Unavailable
 from hub_ext.settings import HubExt
@@ -59,7 +59,7 @@ def restore(settings: HubExt, path: Path, hub_database: str = "", tell: _Tell = 
 
 
 def _known(manifest: dict[str, Any]) -> None:
-    if not knows(str(manifest.get("revision"))):
+    if not migrate.knows(str(manifest.get("revision"))):
         told_ = str(manifest.get("release"))[:40]
         raise InvalidInput.of("file", f"was made by release {told_}, which is newer: restore it with that one")
 
@@ -141,9 +141,9 @@ class _Target:
 
     def _database(self, found: dict[str, IO[bytes]], revision: str, tell: _Tell) -> None:
         with _database(self._urls["database"]) as database:
-            upgrade(database, revision)
+            migrate.upgrade(database, revision)
             self._load(database, found, tell, "database")
-            upgrade(database)
+            migrate.upgrade(database)
 
     def _hub(self, found: dict[str, IO[bytes]], revision: str, tell: _Tell) -> None:
         from jupyterhub.orm import new_session_factory
@@ -153,7 +153,7 @@ class _Target:
             with contextlib.redirect_stderr(io.StringIO()):  # Alembic's notes, as JupyterHub sets them up
                 new_session_factory(database.url.render_as_string(hide_password=False)).kw["bind"].dispose()
             with database.engine.connect() as connection:
-                ours = tables.revision(connection)
+                ours = migrate.revision(connection)
             if ours != revision:
                 message = f"was made beside another release of JupyterHub (its tables are {revision}, here {ours})"
                 raise InvalidInput.of("file", message)

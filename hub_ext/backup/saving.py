@@ -17,6 +17,7 @@ from sqlalchemy.exc import DatabaseError
 from hub_ext import __version__
 from hub_ext.backup import tables
 from hub_ext.backup.archive import FORMAT, MANIFEST, Writer, told
+from hub_ext.db import migrate
 from hub_ext.db.session import Database
 from hub_ext.db.types import now
 from hub_ext.errors import InvalidInput, NotFound, Unavailable
@@ -119,8 +120,8 @@ def _manifest(settings: HubExt, database: Database, hub: Database | None) -> dic
         "release": __version__,
         "made_at": now().isoformat(timespec="seconds"),
         "enclave": str(settings.enclave),
-        "revision": _read(database, tables.revision),
-        "hub_revision": _read(hub, tables.revision) if hub is not None else "",
+        "revision": _read(database, migrate.revision),
+        "hub_revision": _read(hub, migrate.revision) if hub is not None else "",
     }
 
 

@@ -25,13 +25,6 @@ def is_empty(engine: Engine) -> bool:
     return not inspect(engine).get_table_names()
 
 
-def revision(connection: Connection) -> str:
-    """Return the revision of a database's tables; empty if it says none."""
-    if not inspect(connection).has_table(_VERSIONS):
-        return ""
-    return str(connection.scalar(text(f"SELECT version_num FROM {_VERSIONS}")) or "")  # noqa: S608  # a constant
-
-
 def reflected(connection: Connection, without: Iterable[str] = ()) -> list[Table]:
     """Return the tables of a database as it is, each after those that it refers to.
 

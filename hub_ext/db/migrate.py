@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from hub_ext.db.session import Database
 from hub_ext.db.tables import Base
@@ -21,6 +21,11 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return config
+
+
+def revision(connection: Connection) -> str:
+    """Return the revision of a database's tables, ours or the Hub's; empty if it says none."""
+    return MigrationContext.configure(connection).get_current_revision() or ""
 
 
 def knows(revision: str) -> bool:

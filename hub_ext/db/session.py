@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from hub_ext.db.addresses import driver
 from hub_ext.db.tables import Lease
 from hub_ext.db.types import now
 from hub_ext.errors import HubExtError, StorageFull, Unavailable
@@ -46,9 +47,7 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = make_url(url)
-        if self.url.drivername == "postgresql":
-            self.url = self.url.set(drivername="postgresql+psycopg")
+        self.url = make_url(driver(url))
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {"pool_pre_ping": not self.is_sqlite}
         if self.is_sqlite:
@@ -102,6 +101,8 @@ class Database:
         """Close all connections; those that are in use, when they are given back."""
         event.listen(self.engine.pool, "checkin", _close)
         self.engine.dispose()
+
+    close = dispose  # for `contextlib.closing`
 
 
 def _close(_connection: object, record: ConnectionPoolEntry) -> None:

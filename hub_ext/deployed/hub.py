@@ -15,7 +15,7 @@ from traitlets import import_item
 from traitlets.config import Config
 
 from hub_ext.app import configure, templates
-from hub_ext.deployed.addresses import driver
+from hub_ext.db.addresses import driver
 from hub_ext.deployed.turn import take_turn
 from hub_ext.embedded.state import hash_password
 from hub_ext.errors import InvalidInput

@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
-from hub_ext.deployed.addresses import driver
+from hub_ext.db.addresses import driver
 from hub_ext.errors import Unavailable
 
 HEALTH = "/hub/health"

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from hub_ext.deployed.addresses import driver
+from hub_ext.db.addresses import driver
 
 _VARIABLES = ("HUB_EXT_DATABASE_URL", "HUB_EXT_HUB_DATABASE_URL")
 _WITHIN = 300.0  # seconds

@@ -12,15 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
-from alembic.migration import MigrationContext
 from sqlalchemy import func, select, text
-from sqlalchemy.engine import Connection
 
 from hub_ext.catalog.loading import PolicyFiles, ProfileFiles
 from hub_ext.db import migrate
 from hub_ext.db.session import Database
 from hub_ext.db.tables import AuditRow
-from hub_ext.deployed.addresses import driver
 from hub_ext.doctor import runs
 from hub_ext.doctor.finding import Finding, ok
 from hub_ext.errors import HubExtError
@@ -91,7 +88,7 @@ def _keys(folder: Path) -> Iterator[Finding]:
 
 
 def _open(what: str, url: str) -> tuple[Database | None, Finding | None]:
-    database = Database(driver(url))
+    database = Database(url)
     if database.is_sqlite and not Path(str(database.url.database)).is_file():
         return None, Finding(what, "fail", "there is none", "Start the platform once; it makes it.")
     return database, None
@@ -103,9 +100,9 @@ def _database(settings: HubExt) -> Iterator[Finding]:
     if database is None:
         yield from [missing] if missing else []
         return
-    with closing(_Disposing(database)):
+    with closing(database):
         with database.engine.execution_options(hub_ext_write=False).connect() as connection:
-            revision = _revision(connection)
+            revision = migrate.revision(connection)
             if not revision:
                 yield Finding(what, "fail", "it is empty", "Start the platform once; it makes the tables.")
                 return
@@ -123,18 +120,6 @@ def _database(settings: HubExt) -> Iterator[Finding]:
             yield from _clocks(there)
         yield from _record(database)
         yield from runs.look(settings, database)
-
-
-def _revision(connection: Connection) -> str:
-    """Return the revision that a database is at, empty for none."""
-    return MigrationContext.configure(connection).get_current_revision() or ""
-
-
-class _Disposing:
-    """Closes a database's connections as files are closed."""
-
-    def __init__(self, database: Database) -> None:
-        self.close = database.dispose
 
 
 def _clocks(there: datetime) -> Iterator[Finding]:
@@ -163,8 +148,8 @@ def _hubs(url: str) -> Iterator[Finding]:
     if database is None:
         yield from [missing] if missing else []
         return
-    with closing(_Disposing(database)), database.engine.execution_options(hub_ext_write=False).connect() as connection:
-        revision = _revision(connection)
+    with closing(database), database.engine.execution_options(hub_ext_write=False).connect() as connection:
+        revision = migrate.revision(connection)
         if not revision:
             yield Finding(what, "fail", "it is empty", "Start the Hub once; it makes the tables.")
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -36,7 +36,7 @@ def look(settings: HubExt, database: Database) -> Iterator[Finding]:
     if lease is None or lease.expires_at <= now():
         advice = "The sharing service does: is it running? See its log."
         yield Finding("runs", "warn", "nobody looks after them: none starts, and none ends", advice)
-    elif queued and active < settings.at_once and now() - _aware(oldest) > _QUEUED_FOR:
+    elif queued and active < settings.at_once and now() - oldest > _QUEUED_FOR:
         advice = "Its page says what it waits for; the log of the sharing service, why it cannot start."
         yield Finding("runs", "warn", "one has waited for 15 minutes although there is room", advice)
     else:
@@ -49,7 +49,3 @@ def _chain(session: Session) -> Finding:
         return ok("chain of the record", f"{verdict.checked} acts, intact")
     advice = "Compare it with a backup: that act, or the one before, was changed behind our back."
     return Finding("chain of the record", "fail", f"it is broken at act {verdict.broken_at}", advice)
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=now().tzinfo)

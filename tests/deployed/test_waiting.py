@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hub_ext.deployed.addresses import driver
+from hub_ext.db.addresses import driver
 from hub_ext.deployed.waiting import wait
 
 
