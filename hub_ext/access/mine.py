@@ -8,9 +8,10 @@ from datetime import datetime
 
 from hub_ext.access.budgets import Budgets, wanted_of
 from hub_ext.catalog.budget import Standing, Wanted, held_against
-from hub_ext.catalog.decide import Facts, Reason, may_use
+from hub_ext.catalog.decide import Facts, may_use
 from hub_ext.catalog.entitled import Entitled, entitling
 from hub_ext.catalog.models import Profile
+from hub_ext.catalog.reason import Reason
 from hub_ext.decisions import DecisionPoint
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from hub_ext.catalog.decide import Purpose, Reason
+from hub_ext.catalog.decide import Purpose
 from hub_ext.catalog.quantities import human_size
+from hub_ext.catalog.reason import Reason
 from hub_ext.catalog.room import Room
 
 GIB = 2**30

@@ -16,6 +16,7 @@ from hub_ext.catalog.judging import image_of, judge
 from hub_ext.catalog.models import Profile, Spec
 from hub_ext.catalog.options import Value, apply, choose_all, shown
 from hub_ext.catalog.policy import Rule
+from hub_ext.catalog.reason import Reason
 from hub_ext.catalog.room import Room
 from hub_ext.catalog.snapshot import Catalog
 from hub_ext.errors import Denied, Problem
@@ -102,42 +103,6 @@ class Facts:
     exceptions: tuple[RuleException, ...] = ()
     entitlements: tuple[Entitled, ...] = ()
     unchecked: str = ""
-
-
-@dataclass(frozen=True)
-class Reason:
-    """One reason why the answer is no, or one thing to be warned of.
-
-    Attributes:
-        code: Stable name of the kind of reason.
-        message: What was asked and why it cannot be, in one sentence.
-        field: The field at fault, as in the request.
-        allowed: What would be allowed.
-        ask: Whom to ask.
-        nearest: The nearest allowed value, where there is one.
-        rule: Id of the policy rule, for ``policy``.
-    """
-
-    code: str
-    message: str
-    field: str = ""
-    allowed: str = ""
-    ask: str = ""
-    nearest: Value | None = None
-    rule: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the reason as JSON."""
-        names = ("code", "message", "field", "allowed", "ask", "nearest", "rule")
-        return {name: getattr(self, name) for name in names if getattr(self, name) not in ("", None)}
-
-    def hint(self) -> str:
-        """Return what to do about it, empty when nobody can be asked."""
-        if not self.ask:
-            return ""
-        if self.code == "no-access":
-            return f"Ask for access on its card; {self.ask} keeps it."
-        return f"Ask {self.ask} about it."
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from hub_ext.catalog.check import ends
-from hub_ext.catalog.decide import Decision, Facts, Purpose, Reason, Request, RuleException, decide, may_use
+from hub_ext.catalog.decide import Decision, Facts, Purpose, Request, RuleException, decide, may_use
 from hub_ext.catalog.entitled import entitling
 from hub_ext.catalog.models import Profile
 from hub_ext.catalog.options import Misfit, Value, allowed_words, choose
 from hub_ext.catalog.policy import Rule
+from hub_ext.catalog.reason import Reason
 
 _MOST_VALUES = 12  # of one option that are tried, each with a decision of its own
 

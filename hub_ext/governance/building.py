@@ -133,19 +133,9 @@ def build(
         at: The time; versions whose removal it has passed are removed.
         commit: The commit that the files are from, where they come from a repository.
     """
-    found = list(problems)
-    startable: list[Profile] = []
-    standings: dict[tuple[str, int], Standing] = {}
+    startable, standings, unreadable = _agreed_on(recorded, at)
+    found = [*problems, *unreadable]
     by_key = {(version.name, version.number): version for version in recorded.versions}
-    for key, version in by_key.items():
-        content = (recorded.contents or {}).get(version.digest)
-        if version.state not in STARTABLE or content is None:
-            continue
-        if isinstance(content, FileProblem):
-            found.append(FileProblem(f"{version.name}/{version.number}.yaml", f"{content.path} {content.message}"))
-            continue
-        startable.append(content)
-        standings[key] = _standing(version, at)
     proposals: list[Profile] = []
     for profile in files:
         known = by_key.get((profile.name, profile.version))
@@ -165,6 +155,26 @@ def build(
         recorded.evidence,
         commit,
     )
+
+
+def _agreed_on(
+    recorded: Recorded, at: datetime
+) -> tuple[list[Profile], dict[tuple[str, int], Standing], list[FileProblem]]:
+    """Return the versions of the database that may be started, how each stands, and what is wrong with others."""
+    startable: list[Profile] = []
+    standings: dict[tuple[str, int], Standing] = {}
+    unreadable: list[FileProblem] = []
+    for version in recorded.versions:
+        content = (recorded.contents or {}).get(version.digest)
+        if version.state not in STARTABLE or content is None:
+            continue
+        if isinstance(content, FileProblem):
+            where = f"{version.name}/{version.number}.yaml"
+            unreadable.append(FileProblem(where, f"{content.path} {content.message}"))
+            continue
+        startable.append(content)
+        standings[version.name, version.number] = _standing(version, at)
+    return startable, standings, unreadable
 
 
 def _standing(version: RecordedVersion, at: datetime) -> Standing:

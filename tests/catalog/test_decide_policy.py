@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub_ext.catalog.decide import Decision, Facts, Reason, Request, RuleException, decide
+from hub_ext.catalog.decide import Decision, Facts, Request, RuleException, decide
 from hub_ext.catalog.judging import image_of, judge
 from hub_ext.catalog.loading import load
 from hub_ext.catalog.models import SETTABLE, Profile
 from hub_ext.catalog.policy import Policy, Rule, nothing_starts
+from hub_ext.catalog.reason import Reason
 from hub_ext.catalog.snapshot import Catalog, Standing
 from hub_ext.kubernetes.render import render, request_view
 from hub_ext.settings import shipped

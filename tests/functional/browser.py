@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.functional.conftest import Platform
@@ -31,6 +32,18 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def picture_folder(temporary: pytest.TempPathFactory) -> Path:
+    """Return where pictures are left: `HUB_EXT_PICTURES`, or a folder of the tests' own.
+
+    Args:
+        temporary: Makes that.
+    """
+    named = os.environ.get("HUB_EXT_PICTURES")
+    folder = Path(named) if named else temporary.mktemp("pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 # Event streams never end, so that "no more requests" would never come.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.functional.browser import SERVICE, Visitor, chromium, visiting
+from tests.functional.browser import SERVICE, Visitor, chromium, picture_folder, visiting
 from tests.functional.conftest import Platform
 
 pytestmark = [
@@ -48,10 +47,7 @@ open("steps.csv", "w").write("steps\\n6\\n")
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where pictures are left: `HUB_EXT_PICTURES`, or the test's own folder."""
-    named = os.environ.get("HUB_EXT_PICTURES")
-    folder = Path(named) if named else tmp_path_factory.mktemp("pictures")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return picture_folder(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

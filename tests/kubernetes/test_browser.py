@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from hub_ext.kubernetes.render import namespace_name
-from tests.functional.browser import SERVICE, Visitor, chromium, visiting
+from tests.functional.browser import SERVICE, Visitor, chromium, picture_folder, visiting
 from tests.kubernetes.platforms import ClusterPlatform, Person
 from tests.kubernetes.test_runs import Analyst
 
@@ -32,10 +31,7 @@ open("steps.csv", "w").write("steps\\n6\\n")
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where pictures are left: `HUB_EXT_PICTURES`, or the test's own folder."""
-    named = os.environ.get("HUB_EXT_PICTURES")
-    folder = Path(named) if named else tmp_path_factory.mktemp("pictures")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return picture_folder(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
