@@ -126,6 +126,7 @@ async def test_a_secret_reaches_the_notebook_and_nothing_else(
     assert run.state == "succeeded", run.reason
     assert b"15 \xe2\x80\xa2\xe2\x80\xa2" in Store(settings.results).get(run.output_notebook or "")
     assert vault.get(run.id) == {}
+    await until(lambda: not any((settings.state / "launches").iterdir()))  # nothing goes while it is read
     database.dispose()
     for path in settings.state.rglob("*"):
         assert not path.is_file() or b"hunter2-hunter2" not in path.read_bytes(), path
