@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help setup up test check format bench lock screenshots clean images cluster cluster-build cluster-down \
 	test-kubernetes
@@ -34,7 +35,7 @@ up: setup  ## run the platform until Ctrl-C
 test: $(DEV)  ## every test: unit, functional, browser, fuzzing
 	$(BIN)/python scripts/system_packages.py
 	$(BIN)/python -m tests.functional.oidc.installing
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore tests/kubernetes tests
+	$(PYTEST) -n 2 --dist loadgroup --ignore tests/kubernetes tests
 
 images: $(DEV)  ## the container images of hub, proxy, PostgreSQL and notebook (Linux, root)
 	@$(BIN)/python -m tests.cluster check
@@ -56,7 +57,7 @@ cluster-down: $(DEV)  ## take it down; nothing of it stays
 
 test-kubernetes: $(DEV)  ## tests on a cluster: that of KUBECONFIG, or of `make cluster`
 	@test -n "$$KUBECONFIG" || $(MAKE) --no-print-directory cluster
-	$(BIN)/python -m pytest tests/kubernetes
+	$(PYTEST) tests/kubernetes
 
 check: $(DEV)  ## lint, types, generated files
 	$(BIN)/ruff check .
