@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, create_engine, text
+from sqlalchemy import Table, create_engine, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
@@ -70,6 +70,21 @@ class Cluster:
         name = f"test_{next(self._numbers)}"
         self._order(f"CREATE DATABASE {name}")
         return self.url(name)
+
+    @contextmanager
+    def away(self, url: str) -> Iterator[None]:
+        """Let a database answer nobody for a while; whoever is connected is cut off.
+
+        Args:
+            url: Its address, from `make`.
+        """
+        name = make_url(url).database
+        self._order(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        try:
+            self._order(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+            yield
+        finally:
+            self._order(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
     @contextmanager
     def migrated(self) -> Iterator[str]:

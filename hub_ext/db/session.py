@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from hub_ext.db.addresses import driver
+from hub_ext.db.addresses import driver, patience
 from hub_ext.db.tables import Lease
 from hub_ext.db.types import now
 from hub_ext.errors import HubExtError, StorageFull, Unavailable
@@ -54,6 +54,8 @@ class Database:
             options["connect_args"] = {"timeout": 10.0, "check_same_thread": False}
             if self.url.database:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        else:
+            options["connect_args"] = patience(url)
         self.engine: Engine = create_engine(self.url, **options)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)

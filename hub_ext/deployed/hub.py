@@ -15,7 +15,7 @@ from traitlets import import_item
 from traitlets.config import Config
 
 from hub_ext.app import configure, templates
-from hub_ext.db.addresses import driver
+from hub_ext.db.addresses import driver, patience
 from hub_ext.deployed.turn import take_turn
 from hub_ext.embedded.state import hash_password
 from hub_ext.errors import InvalidInput
@@ -82,6 +82,7 @@ def _addresses(c: Config, environ: Mapping[str, str]) -> None:
     c.JupyterHub.hub_bind_url = f"http://:{HUB_PORT}"
     c.JupyterHub.hub_connect_url = environ["HUB_EXT_HUB_URL"]
     c.JupyterHub.db_url = driver(environ["HUB_EXT_HUB_DATABASE_URL"])
+    c.JupyterHub.db_kwargs = {"connect_args": patience(environ["HUB_EXT_HUB_DATABASE_URL"])}
     c.JupyterHub.upgrade_db = True
     if environ.get("HUB_EXT_PUBLIC_URL"):
         c.JupyterHub.public_url = environ["HUB_EXT_PUBLIC_URL"]

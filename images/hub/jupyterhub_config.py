@@ -6,5 +6,7 @@ import os
 from pathlib import Path
 
 from hub_ext.deployed.hub import configure_hub
+from hub_ext.deployed.ready import tell_of_hub
 
+tell_of_hub(os.environ)
 configure_hub(get_config(), os.environ, Path("/etc/hub-ext/config.json"))

@@ -82,6 +82,7 @@ def test_health_tells_of_every_part(platform: Any) -> None:
     assert answer.json()["status"] == "ok"
     assert {part["name"]: part["ok"] for part in answer.json()["parts"]} == {
         "database": True,
+        "profiles": True,
         "store": True,
         "reconciler": True,
     }
