@@ -22,6 +22,7 @@ from hub_ext.web.api import (
     results,
     runs,
     servers,
+    versions,
     workflows,
 )
 from hub_ext.web.api.description import Description
@@ -124,9 +125,9 @@ ROUTES = (
     Route("workflows", workflows.Workflows, "workflows"),
     Route("workflows/inspect", workflows.Inspect, "workflows"),
     Route("workflows/{owner}/{name}", workflows.OneWorkflow, "workflows"),
-    Route("workflows/{owner}/{name}/versions", workflows.Versions, "workflows"),
-    Route("workflows/{owner}/{name}/versions/{number}", workflows.OneVersion, "workflows"),
-    Route("workflows/{owner}/{name}/versions/{number}/notebook", workflows.VersionNotebook, "workflows"),
+    Route("workflows/{owner}/{name}/versions", versions.Versions, "workflows"),
+    Route("workflows/{owner}/{name}/versions/{number}", versions.OneVersion, "workflows"),
+    Route("workflows/{owner}/{name}/versions/{number}/notebook", versions.VersionNotebook, "workflows"),
     Route("workflows/{owner}/{name}/picture", workflows.WorkflowPicture, "workflows"),
     Route("workflows/{owner}/{name}/favourite", workflows.Favourite, "workflows"),
     Route("workflows/{owner}/{name}/runs", runs.WorkflowRuns, "runs"),
