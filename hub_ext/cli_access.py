@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import click
-from rich.table import Table
 from rich.text import Text
 
-from hub_ext.cli_profiles import json_option, out, show_json
+from hub_ext.cli_profiles import json_option, out, show_json, show_list, show_table
 from hub_ext.client import Client
 from hub_ext.errors import InvalidInput
 
@@ -59,16 +58,6 @@ def short(time: str | None) -> str:
     return time[:16].replace("T", " ") if time else "–"
 
 
-def show_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], nothing: str) -> None:
-    """Print rows, or that there are none."""
-    table = Table(box=None)
-    for name in columns:
-        table.add_column(name, no_wrap=name == "id", overflow="fold")  # what is needed again is never cut
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    out.print(table if rows else nothing)
-
-
 @click.group()
 def access() -> None:
     """Who may use which profile, until when, and why."""
@@ -86,14 +75,12 @@ def list_(profile: str | None, kind: str | None, name: str | None, ended: bool, 
     wanted = given(profile=profile, kind=kind, name=name, ended=ended or None, mine=mine or None)
     with platform() as client:
         found = list(client.pages("entitlements", limit=100, **wanted))
-    if as_json:
-        show_json(found)
-        return
     columns = ("id", "profile", "for", "until", "granted by", "why")
-    rows = [
-        (one["id"], one["profile"], _whom(one), short(one["until"]), one["granted_by"], one["reason"]) for one in found
-    ]
-    show_table(columns, rows, "There are no entitlements.")
+    show_list(found, columns, _entitlement_row, "There are no entitlements.", as_json=as_json)
+
+
+def _entitlement_row(one: dict[str, Any]) -> tuple[str, ...]:
+    return one["id"], one["profile"], _whom(one), short(one["until"]), one["granted_by"], one["reason"]
 
 
 def _whom(one: dict[str, Any]) -> str:
@@ -135,23 +122,13 @@ def requests(
     wanted = given(state=state, profile=profile, user=user, mine=mine or None, answerable=answerable or None)
     with platform() as client:
         found = list(client.pages("access-requests", limit=100, **wanted))
-    if as_json:
-        show_json(found)
-        return
     columns = ("id", "who", "profile", "state", "asked", "until", "why")
-    rows = [
-        (
-            one["id"],
-            one["user"],
-            one["profile"],
-            one["state"],
-            short(one["asked_at"]),
-            short(one["wanted_until"]),
-            one["reason"],
-        )
-        for one in found
-    ]
-    show_table(columns, rows, "There are no requests.")
+    show_list(found, columns, _request_row, "There are no requests.", as_json=as_json)
+
+
+def _request_row(one: dict[str, Any]) -> tuple[str, ...]:
+    times = short(one["asked_at"]), short(one["wanted_until"])
+    return one["id"], one["user"], one["profile"], one["state"], *times, one["reason"]
 
 
 @access.command()

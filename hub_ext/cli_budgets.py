@@ -9,8 +9,8 @@ from urllib.parse import quote, urlencode
 import click
 from rich.text import Text
 
-from hub_ext.cli_access import given, platform, save_file, short, show_table
-from hub_ext.cli_profiles import json_option, out, show_json
+from hub_ext.cli_access import given, platform, save_file, short
+from hub_ext.cli_profiles import json_option, out, show_json, show_list, show_table
 from hub_ext.errors import InvalidInput
 
 _MEASURES = ("servers", "runs", "cpu_hours", "memory_hours", "gpu_hours", "storage_gb")
@@ -28,19 +28,12 @@ def list_(as_json: bool) -> None:
     """List the budgets that you may see."""
     with platform() as client:
         found = list(client.pages("budgets", limit=100))
-    if as_json:
-        show_json(found)
-        return
-    rows = [
-        (
-            one["kind"],
-            one["name"],
-            *(_number(one[name]) for name in _MEASURES),
-            f"{one['changed_by']}, {short(one['changed_at'])}",
-        )
-        for one in found
-    ]
-    show_table(("of", "name", *_MEASURES, "set by"), rows, "Nobody has a budget.")
+    show_list(found, ("of", "name", *_MEASURES, "set by"), _budget_row, "Nobody has a budget.", as_json=as_json)
+
+
+def _budget_row(one: dict[str, Any]) -> tuple[str, ...]:
+    limits = (_number(one[name]) for name in _MEASURES)
+    return one["kind"], one["name"], *limits, f"{one['changed_by']}, {short(one['changed_at'])}"
 
 
 def _number(value: float | None) -> str:
@@ -129,9 +122,8 @@ def usage(month: str | None, kind: str | None, as_csv: bool, output: Path | None
         return
     with platform() as client:
         found = list(client.pages("usage", limit=100, **wanted))
-    if as_json:
-        show_json(found)
-        return
-    names = ("servers", "runs", "cpu_hours", "memory_hours", "gpu_hours", "storage_gb")
-    rows = [(one["kind"], one["name"], *(f"{one[name]:.1f}".removesuffix(".0") for name in names)) for one in found]
-    show_table(("of", "name", *names), rows, "Nothing was used.")
+    show_list(found, ("of", "name", *_MEASURES), _usage_row, "Nothing was used.", as_json=as_json)
+
+
+def _usage_row(one: dict[str, Any]) -> tuple[str, ...]:
+    return one["kind"], one["name"], *(f"{one[name]:.1f}".removesuffix(".0") for name in _MEASURES)

@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from hub_ext.cli_profiles import enclave_option, folder_option, json_option, load_folder, out, show_json
+from hub_ext.cli_profiles import enclave_option, folder_option, json_option, load_folder, out, show_json, show_list
 from hub_ext.cli_versions import desk_options
 
 
@@ -93,16 +93,14 @@ def exceptions(ended: bool, state: Path | None, name: str | None, as_json: bool)
     from hub_ext.cli_desk import open_desk
 
     found = open_desk(state, name).exceptions(ended=ended)
-    if as_json:
-        show_json(found)
-        return
-    table = Table("id", "profile", "rule", "for", "until", "owner", "reason", box=None)
-    for one in found:
-        whom = ", ".join([*one["users"], *one["groups"]]) or "everybody who may use it"
-        until = f"{one['until'][:16].replace('T', ' ')}{' (revoked)' if one['revoked_at'] else ''}"
-        row = (one["id"], one["profile"], one["rule"], whom, until, one["owner"], one["reason"])
-        table.add_row(*(Text(cell) for cell in row))
-    out.print(table if found else "There are no exceptions.")
+    columns = ("id", "profile", "rule", "for", "until", "owner", "reason")
+    show_list(found, columns, _exception_row, "There are no exceptions.", as_json=as_json)
+
+
+def _exception_row(one: dict[str, Any]) -> tuple[str, ...]:
+    whom = ", ".join([*one["users"], *one["groups"]]) or "everybody who may use it"
+    until = f"{one['until'][:16].replace('T', ' ')}{' (revoked)' if one['revoked_at'] else ''}"
+    return one["id"], one["profile"], one["rule"], whom, until, one["owner"], one["reason"]
 
 
 @policy.command(name="except")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from hub_ext import __version__, errors
@@ -33,6 +35,39 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 def show_json(value: Any) -> None:
     """Print JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def show_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], nothing: str) -> None:
+    """Print rows, or that there are none."""
+    table = Table(box=None)
+    for name in columns:
+        table.add_column(name, no_wrap=name == "id", overflow="fold")  # what is needed again is never cut
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    out.print(table if rows else nothing)
+
+
+def show_list(
+    found: Sequence[dict[str, Any]],
+    columns: tuple[str, ...],
+    row: Callable[[dict[str, Any]], tuple[str, ...]],
+    nothing: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Print a list of the API, as JSON or as a table.
+
+    Args:
+        found: Its items.
+        columns: Their heads.
+        row: Returns what an item has in them.
+        nothing: What is said where there is no item.
+        as_json: Whether it is to be JSON.
+    """
+    if as_json:
+        show_json(list(found))
+    else:
+        show_table(columns, [row(one) for one in found], nothing)
 
 
 @click.group()
