@@ -262,7 +262,9 @@ def test_a_run_can_be_cancelled_and_ends(pia: httpx.Client) -> None:
     address = form(pia, f"{S}w/pia/sleeps/run").headers["Location"]
     assert "what the running cell was doing is lost" in pia.get(address).text
     assert form(pia, f"{address}/cancel").headers["Location"] == address
-    assert "Cancelled" in ended(pia, address)
+    page = ended(pia, address)
+    assert '<p class="mb-1 hx-break">Cancelled by pia.</p>' in page
+    assert "at most 2 cores</dd>" in page
     assert form(pia, f"{address}/cancel").status_code in (303, 409)
 
 
