@@ -130,6 +130,7 @@ class Run(Base):
         Index("ix_runs_workflow_ended", "workflow_id", "ended_at", "state"),
         Index("ix_runs_workflow_caller", "workflow_id", "caller", "created_at"),
         Index("ix_runs_state", "state", "created_at"),
+        Index("ix_runs_ended", "ended_at", "state"),
         Index("ix_runs_profile", "profile", "profile_version", "created_at"),
     )
 
@@ -294,6 +295,7 @@ class ServerStart(Base):
     __table_args__ = (
         Index("ix_server_starts_profile", "profile", "asked_at"),
         Index("ix_server_starts_outcome", "outcome", "profile"),
+        Index("ix_server_starts_asked", "asked_at", "outcome"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=lambda: new_id("s"))

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 from tornado.web import RequestHandler
 
@@ -86,7 +86,7 @@ def _runs(session: Session, at: datetime) -> Iterator[Metric]:
     waits = _seconds(at, oldest)
     yield _gauge("hub_ext_runs_oldest_queued_seconds", "How long the run waits that waits longest; 0 for none.", waits)
     ended = GaugeMetricFamily("hub_ext_runs_ended_last_hour", "Runs that ended within the last hour.", labels=["state"])
-    query = select(Run.state, func.count()).where(Run.ended_at > at - WINDOW).group_by(Run.state)
+    query = select(Run.state, func.count()).where(Run.ended_at > at - WINDOW, Run.ended_at <= at).group_by(Run.state)
     counts: dict[str, int] = {state: count for state, count in session.execute(query)}  # noqa: C416  # rows
     for state in sorted(ENDED):
         ended.add_metric([state], counts.get(state, 0))
@@ -97,7 +97,7 @@ def _starts(session: Session, at: datetime) -> Iterator[Metric]:
     starts = GaugeMetricFamily(
         "hub_ext_server_starts_last_hour", "Servers that were asked for within the last hour.", labels=["outcome"]
     )
-    since = ServerStart.asked_at > at - WINDOW
+    since = and_(ServerStart.asked_at > at - WINDOW, ServerStart.asked_at <= at)
     query = select(ServerStart.outcome, func.count()).where(since).group_by(ServerStart.outcome)
     counts: dict[str, int] = {outcome: count for outcome, count in session.execute(query)}  # noqa: C416  # rows
     counts["ready"] = counts.get("ready", 0) + counts.get("stopped", 0)  # it was ready before

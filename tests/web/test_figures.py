@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from sqlalchemy import event
 
 from hub_ext import audit
 from hub_ext.db.session import Database, hold_lease
@@ -115,3 +116,21 @@ def test_answers_are_counted_by_kind_and_no_address_or_odd_method_is_told() -> N
     assert 'hub_ext_http_request_seconds_count{handler="Page"} 3.0' in text
     assert 'hub_ext_http_request_seconds_count{handler="Stream"}' not in text
     assert "secret-plan" not in text
+
+
+def test_figures_are_read_from_indexes_and_never_from_whole_tables(database: Database) -> None:
+    statements: list[tuple[str, Any]] = []
+    event.listen(
+        database.engine, "before_cursor_execute", lambda *call: statements.append((call[2], call[3])), named=False
+    )
+    list(OperationFigures(database).collect())
+    with database.engine.connect() as connection:
+        steps = [
+            row[3]
+            for statement, values in list(statements)
+            if statement.startswith("SELECT")
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+    assert any("runs USING COVERING INDEX ix_runs_ended" in step for step in steps)
+    assert any("server_starts USING COVERING INDEX ix_server_starts_asked" in step for step in steps)
+    assert [step for step in steps if step.startswith("SCAN")] == []
