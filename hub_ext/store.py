@@ -17,6 +17,7 @@ from fsspec.core import url_to_fs
 
 from hub_ext.errors import InvalidInput, NotFound, StorageFull, Unavailable
 
+DRAFTS = "drafts"  # the folder of what lasts for an hour; no backup has it
 _CHUNK = 256 * 1024
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -162,15 +163,20 @@ class Store:
         except OSError as error:
             raise _unavailable() from error
 
-    def every_key(self) -> list[str]:
+    def every_key(self, below: str = "") -> list[str]:
         """Return every key, sorted; none where there is no store yet.
+
+        Args:
+            below: Those of one folder alone.
 
         Raises:
             Unavailable: If the store does not answer.
         """
         root = self.fs._strip_protocol(self.root)  # fsspec's own name for a path of this store
         try:
-            found = self.fs.find(root)
+            # What is asked of a bucket again and again is not to be what it said before.
+            self.fs.invalidate_cache()
+            found = self.fs.find(self._at(below) if below else root)
         except FileNotFoundError:
             return []
         except OSError as error:

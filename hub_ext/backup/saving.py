@@ -22,7 +22,7 @@ from hub_ext.db.session import Database
 from hub_ext.db.types import now
 from hub_ext.errors import InvalidInput, NotFound, Unavailable
 from hub_ext.settings import HubExt
-from hub_ext.store import Store
+from hub_ext.store import DRAFTS, Store
 
 HUB_FILE = "jupyterhub.sqlite"  # of the embedded default, in the state folder
 KEPT = ("keys", "secrets")  # folders of the state folder that are always part of it
@@ -156,6 +156,8 @@ def _tables(writer: Writer, folder: str, database: Database, tell: _Tell) -> int
 def _results(writer: Writer, store: Store, tell: _Tell) -> int:
     count = 0
     for key in store.every_key():
+        if key.startswith(f"{DRAFTS}/"):
+            continue
         tell(f"results: {key}")
         try:
             size, stream = store.open(key)

@@ -19,10 +19,12 @@ from hub_ext.governance.checks import Checks
 from hub_ext.governance.desk import Desk
 from hub_ext.people import Person
 from hub_ext.settings import HubExt
+from hub_ext.sharing.drafts import Drafts, DraftsSweep
 from hub_ext.signin.accounts import Accounts
 from hub_ext.signin.people import People
 from hub_ext.store import Store
 from hub_ext.web.hub import HubClient, ServiceAuth
+from hub_ext.web.sealed import Sealed
 from hub_ext.web.traffic import Requests, Streams
 
 if TYPE_CHECKING:
@@ -67,6 +69,9 @@ class Context:
         images: Verifies the images of the enclave.
         repository: Where profiles come from, if that is a repository.
         syncing: Asks it again and again; None where profiles come from a folder.
+        drafts: Notebooks between upload and publishing.
+        sweeping: Deletes those that are over.
+        sealed: Seals what browsers carry.
         auth: The Hub's sign-in.
         hub: The Hub's API.
         streams: The event streams that are open.
@@ -99,6 +104,9 @@ class Context:
     images: ImageWatch
     repository: Repository
     syncing: RepositoryWatch | None
+    drafts: Drafts
+    sweeping: DraftsSweep
+    sealed: Sealed
     auth: ServiceAuth
     hub: HubClient
     streams: Streams

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from tornado.web import RequestHandler
 from hub_ext.errors import Forbidden, NotFound, NotSignedIn, Unavailable
 from hub_ext.people import ROLES, Person, roles_of, scope_of
 from hub_ext.spawner.why import WHY
+from hub_ext.web.sealed import Sealed
 
 # A session or token needs this scope to approve, review, entitle or administer; a notebook server's own has it not.
 ACT_IN_ROLES = "custom:hub-ext:act-in-roles"
@@ -24,19 +26,47 @@ BELIEVED = 30
 
 _TIMEOUT = 10.0
 _LONGEST_WHY = 500
+_LONGEST_NEXT = 1000  # characters; browsers take 4,096 for a cookie, and this grows by sealing and signing
 _AWAY = "The Hub does not answer, so nobody can be told apart right now."
 
 
 class ServiceAuth(HubOAuth):
-    """The Hub's sign-in for services, without tokens in addresses."""
+    """The Hub's sign-in for services, without tokens in addresses, and begun and ended by any replica.
+
+    JupyterHub remembers a sign-in that has begun in the memory of the process; here the browser carries it, sealed.
+
+    Attributes:
+        sealed: Seals it.
+    """
+
+    sealed: Sealed
 
     def _get_token_url(self, handler: RequestHandler) -> str:  # noqa: ARG002
         return ""
 
+    def generate_state(self, next_url: str | None = None, **extra_state: Any) -> str:
+        """Return a sign-in that begins.
 
-def make_auth() -> ServiceAuth:
-    """Return the sign-in of this service, set up from what the Hub put into the environment."""
-    return ServiceAuth(cache_max_age=BELIEVED)
+        Args:
+            next_url: Where she goes afterwards; home, where that is too long for a cookie.
+            extra_state: What the end needs to know.
+        """
+        kept = next_url if next_url and len(quote(next_url)) <= _LONGEST_NEXT else None
+        return self.sealed.seal({"id": secrets.token_urlsafe(16), "next_url": kept, **extra_state})
+
+    def _decode_state(self, state_id: str, /) -> dict[str, Any]:
+        return self.sealed.open(state_id, self.oauth_state_max_age)
+
+
+def make_auth(sealed: Sealed) -> ServiceAuth:
+    """Return the sign-in of this service, set up from what the Hub put into the environment.
+
+    Args:
+        sealed: Seals what browsers carry.
+    """
+    made = ServiceAuth(cache_max_age=BELIEVED)
+    made.sealed = sealed
+    return made
 
 
 class HubClient:

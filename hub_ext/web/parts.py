@@ -32,6 +32,7 @@ from hub_ext.runs.vault import Vault
 from hub_ext.runtimes.choosing import make_runtime
 from hub_ext.sealer import Sealer
 from hub_ext.settings import HubExt
+from hub_ext.sharing.drafts import Drafts, DraftsSweep
 from hub_ext.sharing.publishing import Publisher
 from hub_ext.sharing.shipped import publish_shipped
 from hub_ext.signin.accounts import Accounts
@@ -39,6 +40,7 @@ from hub_ext.signin.people import People
 from hub_ext.store import Store
 from hub_ext.web.context import Context
 from hub_ext.web.hub import HubClient, make_auth
+from hub_ext.web.sealed import Sealed
 from hub_ext.web.traffic import Requests, Streams
 
 log = structlog.get_logger("hub_ext.web.parts")
@@ -72,7 +74,8 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
     executors = None
     if settings.runtime == "kubernetes":
         executors = Executors(database, store, vault, mirror, tokens, settings, assets=assets, notify=reconciler.wake)
-    auth = make_auth()
+    sealed = Sealed(settings.state)
+    auth, drafts = make_auth(sealed), Drafts(store)
     hub = HubClient(auth)
     return Context(
         settings=settings,
@@ -101,6 +104,9 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         images=images,
         repository=repository,
         syncing=RepositoryWatch(database, repository, settings) if repository.source is not None else None,
+        drafts=drafts,
+        sweeping=DraftsSweep(database, drafts),
+        sealed=sealed,
         auth=auth,
         hub=hub,
         streams=Streams(),
@@ -119,7 +125,13 @@ async def run(context: Context, stop: asyncio.Event) -> None:
         Exception: What ended a part that must not end; the process ends with it and is started again.
     """
     waiting = asyncio.create_task(stop.wait())
-    parts: list[Reconciler | Looking] = [context.reconciler, context.sealer, context.keeper, context.images]
+    parts: list[Reconciler | Looking] = [
+        context.reconciler,
+        context.sealer,
+        context.keeper,
+        context.images,
+        context.sweeping,
+    ]
     parts += [context.syncing] if context.syncing is not None else []
     working = {asyncio.create_task(part.run()) for part in parts}
     shipping = asyncio.create_task(_publish_shipped(context))

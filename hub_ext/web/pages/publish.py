@@ -9,13 +9,13 @@ from hub_ext.catalog.decide import Facts
 from hub_ext.errors import Conflict, Forbidden, HubExtError, InvalidInput, NotFound, Problem, TooLarge, Unsupported
 from hub_ext.people import Person
 from hub_ext.sharing.access import publishable_owners
+from hub_ext.sharing.drafts import Upload
 from hub_ext.sharing.inspecting import Inspection, inspect, usable_profiles
 from hub_ext.sharing.publishing import Draft
 from hub_ext.web.base import TakesNotebook
 from hub_ext.web.errors import status_of
 from hub_ext.web.pages import forms
 from hub_ext.web.pages.about import Said, about_fields, read_about, said_by
-from hub_ext.web.pages.drafts import Shelf, Upload
 from hub_ext.web.pages.forms import Choice, Field
 from hub_ext.web.pages.page import Page
 from hub_ext.web.pages.rendering import query
@@ -31,25 +31,21 @@ class _Publish(Page):
     """Base of these pages.
 
     Attributes:
-        uploads: Notebooks between the two steps.
-        tokens: Tokens for people's own servers.
-        client: The OAuth client for those; None where there is none.
+        client: The OAuth client for people's own servers; None where there is none.
     """
 
     here = "publish"
 
-    uploads: Shelf[Upload]
-    tokens: Shelf[str]
     client: FilesClient | None
 
     def initialize(self, **shared: Any) -> None:
         """Take the parts of the service and what these pages share."""
         super().initialize()
-        self.uploads, self.tokens, self.client = shared["uploads"], shared["tokens"], shared["client"]
+        self.client = shared["client"]
 
-    def keep(self, data: bytes, name: str, target: str) -> None:
+    async def keep(self, data: bytes, name: str, target: str) -> None:
         """Keep a notebook and lead to its preview."""
-        key = self.uploads.put(self.person.name, Upload(data, name[:200], target[:400]), len(data))
+        key = await self.call(self.context.drafts.put, self.person.name, Upload(data, name[:200], target[:400]))
         self.redirect(self.link(f"publish/draft/{key}"), status=303)
 
     def remember(self, cookie: str, value: str) -> None:
@@ -98,7 +94,7 @@ class PublishPage(TakesNotebook, _Publish):
             error = InvalidInput.of("notebook", "choose a notebook file (.ipynb) first")
             self.show_ways(await self.target(wanted), error)
             return
-        self.keep(found[0]["body"], found[0]["filename"], wanted)
+        await self.keep(found[0]["body"], found[0]["filename"], wanted)
 
 
 class DraftPage(_Publish):
@@ -106,7 +102,7 @@ class DraftPage(_Publish):
 
     async def get(self, key: str) -> None:
         """Show it."""
-        upload = self.uploads.get(self.person.name, key)
+        upload = await self.call(self.context.drafts.get, self.person.name, key)
         try:
             inspection = await self.call(self._inspect, upload, self.person)
         except (InvalidInput, TooLarge, Unsupported) as error:
@@ -125,7 +121,7 @@ class DraftPage(_Publish):
 
     async def post(self, key: str) -> None:
         """Publish it."""
-        upload = self.uploads.get(self.person.name, key)
+        upload = await self.call(self.context.drafts.get, self.person.name, key)
         typed = self.fields()
         said = read_about(typed)
         begun = {name: self.text(name) for name in ("name", "profile", "owner", "message")}
@@ -149,7 +145,7 @@ class DraftPage(_Publish):
             inspection = await self.call(self._inspect, upload, person)
             await self._show(key, inspection, said, begun, error=error)
             return
-        self.uploads.drop(key)
+        await self.call(self.context.drafts.drop, self.person.name, key)
         where = self.workflow_link(made.owner, made.name)
         self.redirect(where + query({"published": "new" if made.created else "same"}), status=303)
 
@@ -263,27 +259,21 @@ class FilesPage(_Publish):
             self.redirect(self.link("publish/files") + query({"for": self.text("for")}), status=303)
             return
         data = await files.notebook(path)
-        self.tokens.drop(self._cookie())
         self.clear_cookie(_COOKIE, path=self.context.prefix)
-        self.keep(data, path.rpartition("/")[2], self.text("for"))
-
-    def _cookie(self) -> str:
-        value = self.get_signed_cookie(_COOKIE, max_age_days=1)
-        return value.decode() if value else ""
+        await self.keep(data, path.rpartition("/")[2], self.text("for"))
 
     def _token(self) -> str | None:
         if self.client is None:
             raise NotFound("Files of servers cannot be read here.", hint="Download the notebook, and upload it.")
-        try:
-            return self.tokens.get(self.person.name, self._cookie())
-        except NotFound:
-            return None
+        value = self.get_signed_cookie(_COOKIE, max_age_days=1)
+        kept = self.context.sealed.open(value.decode(), _TOKEN_MINUTES * 60) if value else {}
+        return str(kept["token"]) if kept.get("owner") == self.person.name else None
 
     async def _files(self, token: str) -> ServerFiles | None:
         try:
             path = await server_path(str(self.hub_auth.api_url), token, self.person.name)
         except Forbidden:
-            self.tokens.drop(self._cookie())
+            self.clear_cookie(_COOKIE, path=self.context.prefix)
             raise
         if path is None:
             return None
@@ -309,7 +299,7 @@ class Connected(_Publish):
     """``files/oauth_callback``: the Hub leads back here."""
 
     async def get(self) -> None:
-        """Take the token, for a quarter of an hour at most and in memory alone."""
+        """Take the token, for a quarter of an hour at most: her browser carries it, sealed."""
         value = self.get_signed_cookie(f"{_COOKIE}-state", max_age_days=1)
         state, _, wanted = value.decode().partition(" ") if value else ("", "", "")
         self.clear_cookie(f"{_COOKIE}-state", path=self.context.prefix)
@@ -319,8 +309,7 @@ class Connected(_Publish):
             self.redirect(self.link("publish"))
             return
         token = await self.client.token(str(self.hub_auth.api_url), self.text("code"))
-        key = self.tokens.put(self.person.name, token, len(token))
-        self.remember(_COOKIE, key)
+        self.remember(_COOKIE, self.context.sealed.seal({"owner": self.person.name, "token": token}))
         self.redirect(self.link("publish/files") + query({"for": wanted}))
 
 
@@ -330,8 +319,4 @@ def shared_parts(prefix: str) -> dict[str, Any]:
     Args:
         prefix: Path of the service, with a slash at both ends.
     """
-    return {
-        "uploads": Shelf[Upload](),
-        "tokens": Shelf[str](seconds=_TOKEN_MINUTES * 60),
-        "client": FilesClient.from_environment(prefix),
-    }
+    return {"client": FilesClient.from_environment(prefix)}
