@@ -141,3 +141,7 @@ class Unavailable(HubExtError):
 
     title = "Not available right now"
     code = "unavailable"
+
+
+class StoreAway(Unavailable):
+    """The result store does not answer: not the fault of whoever asked, who waits for it where that is possible."""

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from fsspec.core import url_to_fs
 
-from hub_ext.errors import InvalidInput, NotFound, StorageFull, Unavailable
+from hub_ext.errors import InvalidInput, NotFound, StorageFull, StoreAway
 
 DRAFTS = "drafts"  # the folder of what lasts for an hour; no backup has it
 _CHUNK = 256 * 1024
@@ -35,8 +35,8 @@ def safe_path(path: str) -> str:
     return path
 
 
-def _unavailable() -> Unavailable:
-    return Unavailable("The result store does not answer.", hint="Try again in a moment.")
+def _unavailable() -> StoreAway:
+    return StoreAway("The result store does not answer.", hint="Try again in a moment.")
 
 
 def _not_found() -> NotFound:

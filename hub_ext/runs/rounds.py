@@ -18,7 +18,7 @@ from hub_ext.access.charges import keep_results
 from hub_ext.db.session import Database
 from hub_ext.db.tables import Lease, Run
 from hub_ext.db.types import new_id, now
-from hub_ext.errors import HubExtError, StorageFull, Unavailable
+from hub_ext.errors import HubExtError, StorageFull, StoreAway, Unavailable
 from hub_ext.executor.events import FULL
 from hub_ext.runs.ending import Verdict, count, judge
 from hub_ext.runs.launching import in_words, launch_of
@@ -166,6 +166,9 @@ class Rounds:
                 run, self._store, self._vault, self._settings, assets=self._assets, fonts=self._runtime.fonts
             )
             started = self._runtime.start(launch)
+        except StoreAway as error:
+            self._waits_for_store(run, error)
+            return
         except HubExtError as error:
             self._could_not_start(run, error.detail, final=not isinstance(error, Unavailable | StorageFull))
             return
@@ -192,6 +195,17 @@ class Rounds:
             started.go(launch.secrets)
         else:
             started.drop()
+
+    def _waits_for_store(self, run: Run, error: StoreAway) -> None:
+        """Let a run wait for the store: it was in no way the cause, and nothing of it has run."""
+        watched = self._watched[run.id]
+        watched.later()
+        log.warning("run %s waits for the store", run.id)
+        with self._database.write() as session:
+            row = self._for_update(session, run.id)
+            if row.state in ACTIVE and row.reason != error.detail:
+                row.reason = error.detail
+                announce(session, row)
 
     def _could_not_start(self, run: Run, why: str, *, final: bool) -> None:
         watched = self._watched[run.id]

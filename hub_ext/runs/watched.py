@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 _AGAIN = 1.0  # seconds, doubled each time, until something that failed is tried again
-_LONGEST_AGAIN = 30.0
+_LONGEST_AGAIN = 8.0  # whatever was away is noticed soon after it is back
 
 
 class LeaseLost(Exception):

@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from hub_ext.db.session import Database
 from hub_ext.db.tables import BudgetCharge, BudgetMeter, Run
-from hub_ext.errors import StorageFull
+from hub_ext.errors import StorageFull, StoreAway
 from hub_ext.people import Person
 from hub_ext.runs import launching, rounds, watched
 from hub_ext.runs.reconcile import Reconciler
@@ -244,6 +244,30 @@ async def test_a_store_that_fails_is_tried_again(
     run = await ended(order(publish("1")).id)
     assert (run.state, len(failed)) == ("succeeded", 2)
     assert run.report
+
+
+async def test_a_run_waits_for_a_store_that_is_away_however_long_and_says_so(
+    reconciler: Reconciler,
+    publish: Publish,
+    order: MakeRun,
+    row: Callable[[str], Run],
+    ended: Ended,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watched, "_AGAIN", 0.001)
+    workflow, original, asked = publish("1"), Store.get, []
+
+    def get(self: Store, key: str) -> bytes:
+        asked.append(key)
+        raise StoreAway("The result store does not answer.")
+
+    monkeypatch.setattr(Store, "get", get)
+    run = order(workflow)
+    await until(lambda: len(asked) > 8 and row(run.id).reason == "The result store does not answer.")
+    assert row(run.id).state == "starting"
+    monkeypatch.setattr(Store, "get", original)
+    found = await ended(run.id)
+    assert (found.state, found.reason) == ("succeeded", "")
 
 
 async def test_a_store_that_stays_full_loses_the_results_and_not_the_truth(
