@@ -138,6 +138,13 @@ class HubExt(Configurable):
         100, min=1, help="How many runs are pods at the same time, those that wait for a node included; more wait here."
     ).tag(config=True)
     service_name = Unicode("workflows", help="Name of the sharing service at the Hub.").tag(config=True)
+    drain_seconds = Float(
+        0.0,
+        min=0,
+        max=300,
+        help="Seconds that a sharing service which was told to end goes on answering, so that whoever leads requests "
+        "to it learns of that first. It gives up its leases at once.",
+    ).tag(config=True)
     runs_at_once = Integer(
         2, min=1, help="How many runs the local runtime executes at the same time; more wait in the queue."
     ).tag(config=True)

@@ -222,6 +222,8 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
         self.set_header("Cross-Origin-Resource-Policy", "same-origin")
         self.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         self.set_header("Cache-Control", "no-cache, private")
+        if self.application.settings["context"].requests.ending:  # `initialize` comes later
+            self.set_header("Connection", "close")
 
     @property
     def nonce(self) -> str:

@@ -1,7 +1,8 @@
 """The process of the sharing service: `python -m hub_ext.web.server`, started by the Hub.
 
-What it starts, it ends: SIGTERM closes what listens, lets requests end, and stops the reconciler and the sealer. Runs
-are processes of their own and go on.
+What it starts, it ends. SIGTERM makes it unready, and stops reconciler and sealer, whose leases another process takes
+at once; it answers for `drain_seconds` more, then closes what listens, lets requests end, and event streams go on
+elsewhere. Runs are processes of their own and go on.
 """
 
 from __future__ import annotations
@@ -69,7 +70,21 @@ async def serve(settings: HubExt, environ: dict[str, str]) -> None:
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="call"))
     context = await asyncio.to_thread(_prepare, settings, environ)
     context.hub.open()
-    key = await asyncio.to_thread(secret_key, settings.state / "keys" / "service-cookie-secret")
+    servers = await _listen(context, host, port)
+    try:
+        await parts.run(context, _told_to_end(context))
+        await asyncio.sleep(float(settings.drain_seconds))
+    finally:
+        for one in servers:
+            one.stop()
+        await _drain(servers, context)
+        await context.hub.close()
+        context.database.dispose()
+    log.info("stopped")
+
+
+async def _listen(context: Context, host: str, port: int) -> list[HTTPServer]:
+    key = await asyncio.to_thread(secret_key, context.settings.state / "keys" / "service-cookie-secret")
     server = HTTPServer(
         Service(context, key),
         xheaders=True,  # the proxy says for whom it asks; nobody else reaches this port
@@ -78,20 +93,21 @@ async def serve(settings: HubExt, environ: dict[str, str]) -> None:
         body_timeout=600,
     )
     server.add_sockets(bind_sockets(port, host))
-    servers = [server, *([executors.serve(context)] if context.executors else [])]
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     log.info("listening", host=host, port=port, prefix=context.prefix)
-    try:
-        await parts.run(context, stop)
-    finally:
-        for one in servers:
-            one.stop()
-        await _drain(servers, context)
-        await context.hub.close()
-        context.database.dispose()
-    log.info("stopped")
+    return [server, *([executors.serve(context)] if context.executors else [])]
+
+
+def _told_to_end(context: Context) -> asyncio.Event:
+    """Return what is set by SIGTERM and SIGINT; from then on nobody new is asked to come here."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def end() -> None:
+        context.requests.ending = True
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    return stop
 
 
 def _prepare(settings: HubExt, environ: dict[str, str]) -> Context:

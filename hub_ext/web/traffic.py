@@ -7,9 +7,14 @@ from typing import Any
 
 
 class Requests:
-    """The requests that are being answered."""
+    """The requests that are being answered.
+
+    Attributes:
+        ending: This process was told to end: whoever asks next had better ask another one.
+    """
 
     def __init__(self) -> None:
+        self.ending = False
         self._open: set[object] = set()
         self._none = asyncio.Event()
         self._none.set()

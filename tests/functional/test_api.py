@@ -81,6 +81,7 @@ def test_health_tells_of_every_part(platform: Any) -> None:
     assert answer.status_code == 200
     assert answer.json()["status"] == "ok"
     assert {part["name"]: part["ok"] for part in answer.json()["parts"]} == {
+        "process": True,
         "database": True,
         "profiles": True,
         "store": True,

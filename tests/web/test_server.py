@@ -5,11 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import httpx
 import pytest
+from sqlalchemy import select
 
+from hub_ext.db.session import Database
+from hub_ext.db.tables import Lease
+from hub_ext.embedded.processes import free_port
 from hub_ext.settings import HubExt
 from hub_ext.web.server import address, main, serve
 
@@ -73,3 +82,83 @@ def test_a_setting_that_cannot_be_stops_the_start_by_name() -> None:
     )
     assert made.returncode == 1
     assert "HUB_EXT_UPLOAD_LIMIT" in json.loads(made.stderr)["error"]
+
+
+HEALTH = "/services/workflows/api/v1/health"
+SECONDS = 60.0
+
+
+class Replica:
+    """A process of the service."""
+
+    def __init__(self, state: Path) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_EXT", "JUPYTER"))}
+        environment |= {
+            "HUB_EXT_STATE_DIR": str(state),
+            "HUB_EXT_NOTEBOOKS_DIR": str(state / "none"),
+            "HUB_EXT_DRAIN_SECONDS": "3",
+            "JUPYTERHUB_SERVICE_URL": self.url,
+            "JUPYTERHUB_API_URL": "http://127.0.0.1:1/hub/api",
+            "JUPYTERHUB_API_TOKEN": "none",
+            "JUPYTERHUB_CLIENT_ID": "service-workflows",
+        }
+        command = [sys.executable, "-m", "hub_ext.web.server"]
+        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    def health(self) -> httpx.Response | None:
+        try:
+            return httpx.get(self.url + HEALTH, trust_env=False, timeout=10)
+        except httpx.HTTPError:
+            return None
+
+    def is_ready(self) -> bool:
+        found = self.health()
+        return found is not None and found.status_code == 200
+
+
+def until(look: Callable[[], bool]) -> float:
+    began = time.monotonic()
+    while not look():
+        assert time.monotonic() - began < SECONDS
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def replicas(tmp_path: Path) -> Iterator[list[Replica]]:
+    first = Replica(tmp_path)
+    made = [first]
+    try:
+        until(first.is_ready)
+        made.append(Replica(tmp_path))
+        until(made[1].is_ready)
+        yield made
+    finally:
+        for one in made:
+            one.process.kill()
+            one.process.wait(SECONDS)
+
+
+def test_one_that_is_told_to_end_hands_over_at_once_and_answers_until_nobody_asks_it(
+    replicas: list[Replica], tmp_path: Path
+) -> None:
+    first, second = replicas
+    database = Database(f"sqlite:///{tmp_path}/hub-ext.sqlite")
+
+    def holders() -> dict[str, str]:
+        with database.read() as session:
+            return {one.name: one.holder.split()[1] for one in session.scalars(select(Lease))}
+
+    until(lambda: holders().get("reconciler") == str(first.process.pid))
+    first.process.send_signal(signal.SIGTERM)
+    assert until(lambda: holders().get("reconciler") == str(second.process.pid)) < 3
+    told = first.health()
+    assert told is not None
+    assert told.status_code == 503
+    assert next(part["name"] for part in told.json()["parts"] if not part["ok"]) == "process"
+    assert told.headers["connection"] == "close"
+    assert second.is_ready()
+    assert first.process.wait(SECONDS) == 0
+    assert str(first.process.pid) not in holders().values()
+    database.dispose()

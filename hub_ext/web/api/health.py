@@ -50,8 +50,20 @@ def _reconciler(context: Context) -> str:
     return ""
 
 
+def _process(context: Context) -> str:
+    if context.requests.ending:
+        raise Unavailable("This process ends. Another one answers.")
+    return ""
+
+
 Ask = Callable[[Context], str]
-_PARTS: dict[str, Ask] = {"database": _database, "profiles": _catalog, "store": _store, "reconciler": _reconciler}
+_PARTS: dict[str, Ask] = {
+    "process": _process,
+    "database": _database,
+    "profiles": _catalog,
+    "store": _store,
+    "reconciler": _reconciler,
+}
 
 
 class Checkup:
