@@ -9,7 +9,7 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from hub_ext.db.migrate import _config, differences, upgrade
+from hub_ext.db.migrate import NewerDatabase, _config, differences, upgrade
 from hub_ext.db.session import Database
 from hub_ext.db.tables import Base
 
@@ -149,3 +149,41 @@ def test_a_migration_that_fails_half_way_changes_nothing(empty, monkeypatch):
     monkeypatch.undo()
     upgrade(empty)
     assert differences(empty) == []
+
+
+def later(database, usable_from):
+    """Let a database be as a release after this one leaves it."""
+    upgrade(database)
+    with database.engine.begin() as connection:
+        if usable_from is not None:
+            connection.execute(text("DROP TABLE IF EXISTS platform_state"))
+            connection.execute(text("CREATE TABLE platform_state (id INTEGER, usable_from VARCHAR(32))"))
+            connection.execute(text("INSERT INTO platform_state VALUES (1, :it)"), {"it": usable_from})
+        connection.execute(text("CREATE TABLE of_the_next_release (id INTEGER)"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+
+def test_a_release_works_on_tables_of_the_next_one_and_leaves_them(empty):
+    later(empty, REVISIONS[-1])
+    upgrade(empty)
+    upgrade(empty)
+    with empty.engine.connect() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
+        assert inspect(connection).has_table("of_the_next_release")
+
+
+@pytest.mark.parametrize("usable_from", ["9998", ""])
+def test_tables_of_a_release_further_on_are_refused_and_left(empty, usable_from):
+    later(empty, usable_from)
+    with pytest.raises(NewerDatabase, match=f"at 9999; this release knows those up to {REVISIONS[-1]}") as caught:
+        upgrade(empty)
+    assert "backup" in caught.value.hint
+    assert inspect(empty.engine).has_table("of_the_next_release")
+
+
+def test_what_never_was_a_version_is_refused(empty):
+    upgrade(empty)
+    with empty.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'none'"))
+    with pytest.raises(NewerDatabase):
+        upgrade(empty)
