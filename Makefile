@@ -7,7 +7,7 @@ DEV := $(VENV)/.dev
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help setup up test check format bench lock screenshots clean images cluster cluster-build cluster-down \
-	test-kubernetes
+	provider test-kubernetes
 
 help:  ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -52,6 +52,9 @@ cluster-build: $(DEV)  ## build what a cluster needs, and start nothing
 	@$(BIN)/python scripts/system_packages.py kubernetes
 	@$(BIN)/python -m tests.cluster prepare
 
+provider: $(DEV)  ## an OpenID Connect provider to try the sign-in of HUB=http://… with, until Ctrl-C
+	@exec $(BIN)/python -m tests.functional.oidc "$(HUB)"
+
 cluster-down: $(DEV)  ## take it down; nothing of it stays
 	@$(BIN)/python -m tests.cluster down
 
@@ -81,7 +84,7 @@ lock:  ## resolve the locks again
 	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate locks/bootstrap.in -o locks/bootstrap.lock
 	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml locks/bootstrap.in locks/build.in --extra embedded -o locks/runtime.lock
 	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml locks/bootstrap.in locks/build.in --all-extras -c locks/runtime.lock -o locks/dev.lock
-	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml locks/bootstrap.in locks/build.in --extra kubernetes --extra postgresql -c locks/dev.lock -o locks/kubernetes.lock
+	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml locks/bootstrap.in locks/build.in --extra kubernetes --extra postgresql --extra s3 -c locks/dev.lock -o locks/kubernetes.lock
 	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 locks/notebook.in executor/pyproject.toml -c locks/runtime.lock -o locks/notebook.lock
 	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 locks/image.in -c locks/dev.lock -o locks/image.lock
 

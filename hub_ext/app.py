@@ -179,7 +179,7 @@ def _managed(settings: HubExt, told: dict[str, str]) -> dict[str, Any]:
         "url": _listening(settings) or f"http://127.0.0.1:{_port(settings.state)}",
         # Without `site`: the supervisor needs the standard library alone, and every megabyte counts.
         "command": [sys.executable, "-S", str(supervisor.__file__)],
-        "environment": settings.to_environment() | told | _account(settings),
+        "environment": settings.to_environment() | told | _account(settings) | _keys_of_results(settings),
         "timeout": 60,
     }
 
@@ -187,6 +187,13 @@ def _managed(settings: HubExt, told: dict[str, str]) -> dict[str, Any]:
 def _account(settings: HubExt) -> dict[str, str]:
     """Return who the service is in the cluster, where that is somebody else than the Hub."""
     return {"HUB_EXT_KUBECONFIG": str(settings.service_kubeconfig)} if settings.service_kubeconfig else {}
+
+
+def _keys_of_results(settings: HubExt) -> dict[str, str]:
+    """Return the keys of the bucket that results are in, which the service alone needs of all that the Hub starts."""
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    found = {name: os.environ[name] for name in names if os.environ.get(name)}
+    return found if settings.results.startswith("s3:") else {}
 
 
 def _listening(settings: HubExt) -> str:

@@ -42,8 +42,22 @@ class HubExt(Configurable):
         config=True, secret=True
     )
     results_url = Unicode(
-        "", help="fsspec address of the result store; empty: the folder `results` in the state folder."
+        "",
+        help="Address of the result store: `file:///…` or `s3://bucket/prefix`; empty: the folder `results` in the "
+        "state folder.",
     ).tag(config=True, secret=True)
+    results_endpoint = Unicode("", help="Address of what speaks S3; empty: that of AWS for `results_region`.").tag(
+        config=True
+    )
+    results_region = Unicode("", help="Region of the bucket, as requests are signed for it; empty: us-east-1.").tag(
+        config=True
+    )
+    results_addressing = Enum(
+        ["path", "virtual"], "path", help="Whether the bucket stands in the path of an address, or in its host name."
+    ).tag(config=True)
+    results_ca_file = Unicode(
+        "", help="File with certificates that the result store's is signed by, beside those of the system."
+    ).tag(config=True)
     profiles_dir = Unicode(
         "", help="Folder of profile files; empty: those of `profiles_repository`, else the profiles that ship."
     ).tag(config=True)

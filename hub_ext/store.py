@@ -16,9 +16,10 @@ from uuid import uuid4
 from fsspec.core import url_to_fs
 
 from hub_ext.errors import InvalidInput, NotFound, StorageFull, StoreAway
+from hub_ext.settings import HubExt
 
 DRAFTS = "drafts"  # the folder of what lasts for an hour; no backup has it
-_CHUNK = 256 * 1024
+CHUNK = 256 * 1024
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -35,20 +36,40 @@ def safe_path(path: str) -> str:
     return path
 
 
-def _unavailable() -> StoreAway:
+def unavailable() -> StoreAway:
+    """Return what is said of a store that is away."""
     return StoreAway("The result store does not answer.", hint="Try again in a moment.")
 
 
-def _not_found() -> NotFound:
+def not_found() -> NotFound:
+    """Return what is said of a key that is not there."""
     return NotFound("This file is not there any more.")
 
 
 class Store:
-    """Files by key.
+    """Files by key; `of` gives the one that settings name.
 
     Args:
-        url: fsspec address of its root (``file:///…``, ``s3://…``, ``memory://``).
+        url: fsspec address of its root (``file:///…``, ``memory://``).
     """
+
+    @classmethod
+    def of(cls, settings: HubExt) -> Store:
+        """Return the store that settings name; nothing is asked of it yet.
+
+        Args:
+            settings: Name its address, and how a bucket is reached.
+
+        Raises:
+            InvalidInput: If a setting is wrong, or what it needs is not installed; names it.
+        """
+        if not settings.results.startswith("s3:"):
+            return cls(settings.results)
+        try:
+            from hub_ext.s3 import S3Results, client
+        except ImportError:
+            raise InvalidInput.of("results_url", "needs `pip install hub-ext[s3]` for a bucket") from None
+        return S3Results(client(settings))
 
     def __init__(self, url: str) -> None:
         self.fs, self.root = url_to_fs(url, auto_mkdir=True) if url.startswith("file:") else url_to_fs(url)
@@ -75,7 +96,7 @@ class Store:
 
         def copy(target: IO[bytes]) -> None:
             with source.open("rb") as stream:
-                while chunk := stream.read(_CHUNK):
+                while chunk := stream.read(CHUNK):
                     target.write(chunk)
 
         self._write(key, copy)
@@ -93,7 +114,7 @@ class Store:
             if isinstance(error, OSError) and error.errno in _FULL:
                 raise StorageFull("The result store has no space left.", hint="Tell an admin.") from error
             if isinstance(error, OSError):
-                raise _unavailable() from error
+                raise unavailable() from error
             raise
 
     def _discard(self, path: str) -> None:
@@ -121,9 +142,9 @@ class Store:
         try:
             return int(self.fs.size(self._at(key)))
         except (FileNotFoundError, IsADirectoryError):
-            raise _not_found() from None
+            raise not_found() from None
         except OSError as error:
-            raise _unavailable() from error
+            raise unavailable() from error
 
     def exists(self, key: str) -> bool:
         """Return whether a key is there.
@@ -134,7 +155,7 @@ class Store:
         try:
             return bool(self.fs.exists(self._at(key)))
         except OSError as error:
-            raise _unavailable() from error
+            raise unavailable() from error
 
     def chunks(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield the bytes of a key in pieces.
@@ -153,15 +174,15 @@ class Store:
                 stream.seek(start)
                 left = None if end is None else end - start
                 while left is None or left > 0:
-                    chunk = stream.read(_CHUNK if left is None else min(_CHUNK, left))
+                    chunk = stream.read(CHUNK if left is None else min(CHUNK, left))
                     if not chunk:
                         return
                     left = None if left is None else left - len(chunk)
                     yield chunk
         except (FileNotFoundError, IsADirectoryError):
-            raise _not_found() from None
+            raise not_found() from None
         except OSError as error:
-            raise _unavailable() from error
+            raise unavailable() from error
 
     def every_key(self, below: str = "") -> list[str]:
         """Return every key, sorted; none where there is no store yet.
@@ -174,13 +195,11 @@ class Store:
         """
         root = self.fs._strip_protocol(self.root)  # fsspec's own name for a path of this store
         try:
-            # What is asked of a bucket again and again is not to be what it said before.
-            self.fs.invalidate_cache()
             found = self.fs.find(self._at(below) if below else root)
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise _unavailable() from error
+            raise unavailable() from error
         keys = (str(path).removeprefix(str(root)).lstrip("/") for path in found)
         return sorted(key for key in keys if not key.endswith(".partial"))
 
@@ -195,9 +214,9 @@ class Store:
         try:
             return size, self.fs.open(self._at(key), "rb")
         except FileNotFoundError:
-            raise _not_found() from None
+            raise not_found() from None
         except OSError as error:
-            raise _unavailable() from error
+            raise unavailable() from error
 
     def delete(self, prefix: str) -> None:
         """Delete a key, or all keys below it; nothing happens where there is none.
@@ -212,4 +231,4 @@ class Store:
         except FileNotFoundError:
             return  # somebody else was faster
         except OSError as error:
-            raise _unavailable() from error
+            raise unavailable() from error

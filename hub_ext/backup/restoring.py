@@ -74,7 +74,7 @@ class _Target:
 
     def __init__(self, settings: HubExt, hub_database: str) -> None:
         self._state = settings.state
-        self._store = Store(settings.results)
+        self._store = Store.of(settings)
         self._urls = {"database": settings.database, "hub": hub_database or f"sqlite:///{self._state / HUB_FILE}"}
         self._saved = Saved()
 

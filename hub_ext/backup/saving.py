@@ -103,7 +103,7 @@ def save(sources: Sources, path: Path, tell: _Tell = lambda _name: None) -> Save
             saved.rows += _tables(writer, "database", database, tell)
             if hub is not None:
                 saved.rows += _tables(writer, "hub", hub, tell)
-            saved.results = _results(writer, Store(settings.results), tell)
+            saved.results = _results(writer, Store.of(settings), tell)
             folders = [*KEPT, *([HOMES] if sources.homes else [])]
             saved.files = sum(_folder(writer, settings.state, name, tell) for name in folders)
             saved.changed = writer.changed

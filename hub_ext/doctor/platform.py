@@ -158,7 +158,7 @@ def _hubs(url: str) -> Iterator[Finding]:
 
 
 def _store(settings: HubExt) -> Iterator[Finding]:
-    store, key = Store(settings.results), f"health/doctor-{uuid4().hex[:8]}"
+    store, key = Store.of(settings), f"health/doctor-{uuid4().hex[:8]}"
     store.put(key, b"is it there?")
     found = store.get(key)
     store.delete(key)

@@ -35,7 +35,7 @@ def cancel_runs(settings: HubExt, impatient: Callable[[], bool]) -> None:
 
     database = Database(settings.database)
     runtime = LocalRuntime(launches, settings.state / "cache")
-    reconciler = Reconciler(database, Store(settings.results), Vault(settings.state), runtime, settings)
+    reconciler = Reconciler(database, Store.of(settings), Vault(settings.state), runtime, settings)
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(reconciler.cancel_all)
         while not job.done():

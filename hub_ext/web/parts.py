@@ -54,7 +54,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         environ: Holds what the Hub told the service (`JUPYTERHUB_…`).
     """
     prefix = environ.get("JUPYTERHUB_SERVICE_PREFIX") or f"/services/{settings.service_name}/"
-    database, store, vault = Database(settings.database), Store(settings.results), Vault(settings.state)
+    database, store, vault = Database(settings.database), Store.of(settings), Vault(settings.state)
     assets = f"{prefix}static"
     catalog = CatalogStore(settings)
     decisions = DecisionPoint(database, catalog, settings)

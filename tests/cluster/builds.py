@@ -133,3 +133,4 @@ HELM = Build(
     ),
 )
 COSIGN = Build("cosign", ("github.com/sigstore/cosign/v2/cmd/cosign",))
+S3 = Build("versitygw", ("github.com/versity/versitygw/cmd/versitygw",))

@@ -67,10 +67,7 @@ def make(layout: Layout) -> None:
     """
     keys = layout.keys
     keys.mkdir(mode=0o700, exist_ok=True)
-    if not (keys / "ca.crt").exists():
-        _key(keys / "ca.key")
-        subject = ("-subj", "/CN=hub-ext cluster", "-days", _DAYS)
-        _made(keys / "ca.crt", "req", "-x509", "-new", "-key", keys / "ca.key", *subject)
+    make_authority(keys)
     for identity in identities(layout):
         if not (keys / f"{identity.name}.crt").exists():
             _certificate(keys, identity)
@@ -79,13 +76,35 @@ def make(layout: Layout) -> None:
         _made(keys / "service-accounts.pub", "ec", "-in", keys / "service-accounts.key", "-pubout")
 
 
-def _certificate(keys: Path, identity: Identity) -> None:
+def make_authority(keys: Path) -> None:
+    """Make an authority in a folder, where there is none: `ca.crt` and `ca.key`."""
+    if not (keys / "ca.crt").exists():
+        _key(keys / "ca.key")
+        subject = ("-subj", "/CN=hub-ext cluster", "-days", _DAYS)
+        _made(keys / "ca.crt", "req", "-x509", "-new", "-key", keys / "ca.key", *subject)
+
+
+def serving(keys: Path, name: str, address: str, folder: Path) -> tuple[Path, Path]:
+    """Make a certificate for something beside a cluster; return its file, and that of its key.
+
+    Args:
+        keys: Folder of the authority. That of a cluster is known in each namespace, by `kube-root-ca.crt`.
+        name: Of the files.
+        address: Which address or name it is for.
+        folder: Where the two are put.
+    """
+    _certificate(folder, Identity(name, name, (), (address,)), keys)
+    return folder / f"{name}.crt", folder / f"{name}.key"
+
+
+def _certificate(keys: Path, identity: Identity, authority: Path | None = None) -> None:
     key, request = keys / f"{identity.name}.key", keys / f"{identity.name}.csr"
     extensions = keys / f"{identity.name}.ext"
     extensions.write_text(identity.extensions)
     _key(key)
     _openssl("req", "-new", "-key", key, "-subj", identity.subject, "-out", request)
-    signing = ("-CA", keys / "ca.crt", "-CAkey", keys / "ca.key", "-CAcreateserial", "-extfile", extensions)
+    ours = authority or keys
+    signing = ("-CA", ours / "ca.crt", "-CAkey", ours / "ca.key", "-CAcreateserial", "-extfile", extensions)
     _made(keys / f"{identity.name}.crt", "x509", "-req", "-in", request, *signing, "-days", _DAYS)
     request.unlink()
     extensions.unlink()
