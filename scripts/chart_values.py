@@ -30,6 +30,7 @@ SET_BY_THE_CHART = frozenset(
         "state_dir", "database_url", "results_url", "profiles_dir", "enclave", "runtime", "kubeconfig", "environments",
         "service_kubeconfig", "pods_hub_url", "pods_service_url", "pods_executors_url", "service_name", "embedded",
         "runs_at_once",
+        "results_endpoint", "results_region", "results_addressing", "results_ca_file",
     }
 )  # fmt: skip
 _KINDS = {"Unicode": str, "Enum": str, "Bool": bool, "Int": int, "Float": float, "Dict": Object, "List": list[Any]}
@@ -131,8 +132,19 @@ class State(Values):
 class Results(Values):
     """Where notebooks, reports and files of runs are."""
 
-    url: Text = Field("", description="fsspec address; empty: the state volume.")
+    url: Annotated[str, StringConstraints(pattern=r"^((s3|file)://\S+)?$")] = Field(
+        "", description="`s3://bucket/prefix`, or `file:///…` for a folder of a volume; empty: the state volume."
+    )
     existingSecret: Text = Field("", description="In place of `url`: a Secret with `results-url`.")  # noqa: N815
+    endpoint: HttpUrl = Field("", description="Address of what speaks S3; empty: that of AWS for `region`.")
+    region: Text = Field("", description="Of the bucket; empty: us-east-1.")
+    addressing: Literal["path", "virtual"] = Field(
+        "path", description="Whether the bucket stands in the path of an address, or in its host name."
+    )
+    keysSecret: Text = Field(  # noqa: N815
+        "",
+        description="A Secret with `access-key` and `secret-key`; empty: what the cloud gives the service's account.",
+    )
 
 
 class SignIn(Values):
@@ -238,6 +250,14 @@ class Disruption(Values):
     )
 
 
+class Authorities(Values):
+    """Certificates that Hub and service trust: where sign-in, results or profiles are behind an authority of yours."""
+
+    configMap: Text = Field(  # noqa: N815
+        "", description="A ConfigMap whose `ca.crt` holds them, in place of the system's; empty: the system's."
+    )
+
+
 class Secrets(Values):
     """Keys and passwords that the chart makes."""
 
@@ -299,6 +319,7 @@ class Chart(Values):
         default_factory=Switch,
         description="The policy that ships, held by the API server as well; other rules: `hub-ext policy export`.",
     )
+    authorities: Authorities = Field(default_factory=Authorities)
     rbac: Rbac = Field(default_factory=Rbac)
     disruption: Disruption = Field(default_factory=Disruption)
     prePuller: Switch = Field(  # noqa: N815

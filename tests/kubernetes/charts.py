@@ -7,8 +7,10 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -16,7 +18,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.cluster import chart
+from tests.cluster import chart, environment
 from tests.cluster.builds import HELM
 from tests.cluster.layout import PROJECT
 from tests.functional.conftest import HEALTH, Platform
@@ -63,10 +65,11 @@ def base_values(cluster: UsedCluster, folder: Path) -> dict[str, Any]:
     return dict(json.loads(Path(named).read_text()))
 
 
-def readme_lines() -> list[str]:
-    """Return the lines of README's section on clusters."""
+def readme_lines(block: int = 0) -> list[str]:
+    """Return the lines of README's section on clusters: of its first block (a trial), or of the second (a provider)."""
     section = README.partition("## In a cluster")[2].partition("\n## ")[0]
-    return section.partition("```sh\n")[2].partition("```")[0].splitlines()
+    text = section.split("```sh\n")[block + 1].partition("```")[0]
+    return text.replace("\\\n", "").splitlines()
 
 
 class Helm:
@@ -145,6 +148,7 @@ class Release(Platform):
             (".cluster/bin/helm", f"{tools[0]}/helm"),
             (".cluster/bin/kubectl", f"{tools[1]}/kubectl"),
             (".cluster/values.yaml", str(self.values_file)),
+            (".cluster/provider", str(self.values_file.with_name("provider"))),
             ("--namespace hub-ext", f"--namespace {self.namespace}"),
             ("-n hub-ext", f"-n {self.namespace}"),
         ):
@@ -155,6 +159,25 @@ class Release(Platform):
         )
         assert done.returncode == 0, f"{line}: {done.stderr[-2000:]}{self.told()}"
         return done.stdout
+
+    @contextlib.contextmanager
+    def provider(self, *people: str) -> Iterator[str]:
+        """Have people sign in by a provider, by the lines of README; yield its address.
+
+        Args:
+            people: name=group,group; any password will do.
+        """
+        told, named = self.values_file.with_name("provider"), [part for one in people for part in ("--person", one)]
+        command = [sys.executable, "-m", "tests.functional.oidc", self.url, "--file", str(told), *named]
+        process = subprocess.Popen(command, cwd=PROJECT)
+        try:
+            lines = readme_lines(1)
+            (ours,) = [line for line in lines if line.startswith("make provider")]
+            self.paste("\n".join(line for line in lines if line != ours))
+            yield environment.read(told)["ISSUER"]
+        finally:
+            process.terminate()
+            process.wait(30)
 
     def upgrade(self, **values: Any) -> None:
         """Upgrade it with other values, and wait until that is done."""

@@ -1,4 +1,4 @@
-"""The chart on a real cluster: installed, walked through in a browser, upgraded under load, gone without a trace."""
+"""The chart on a real cluster: installed, upgraded under load, walked through in a browser, gone without a trace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import expect
 
 from hub_ext.kubernetes.render import namespace_name
-from tests.functional.browser import Visitor, chromium, visiting
+from tests.functional.browser import SERVICE, Visitor, chromium, visiting
 from tests.functional.conftest import HEALTH
 from tests.kubernetes.accounts import _keep_looking
 from tests.kubernetes.charts import Release, Watch, readme_lines
@@ -90,20 +90,15 @@ def test_our_own_pods_are_restricted_and_have_limits(release: Release) -> None:
         assert ("serviceaccount" in mounts) is reaches, pod["metadata"]["name"]
 
 
-def test_the_whole_path_in_a_browser(release: Release, ana: str, pictures: Path, tmp_path: Path) -> None:
+def test_one_password_signs_everybody_in_for_a_trial(release: Release, ana: str, pictures: Path) -> None:
     with chromium() as browser, visiting(browser, release, pictures) as visitor:
-        page = visitor.page
-        page.goto(f"{release.url}/hub/login")
+        visitor.page.goto(f"{release.url}/hub/login")
+        expect(visitor.page.get_by_role("heading", name="A trial: one password opens every name")).to_be_visible()
         visitor.picture("chart-sign-in", whole=True)
         visitor.sign_in(ana)
         start_a_server(visitor, ana)
-        publish(visitor, tmp_path)
-        run_to_a_report(visitor)
-        visitor.picture("chart-run", whole=True)
         assert visitor.foreign == []
         assert visitor.refused == []
-    jobs = release.cluster.kubectl.items("jobs", "-n", namespace_name(ana))
-    assert len(jobs) <= 1  # one that has ended goes by itself
 
 
 def start_a_server(visitor: Visitor, who: str) -> None:
@@ -189,8 +184,49 @@ def ended(client: httpx.Client, run: str) -> dict[str, Any] | None:
     return None
 
 
+def test_the_whole_path_in_a_browser_with_sign_in_by_a_provider(
+    release: Release, pictures: Path, tmp_path: Path
+) -> None:
+    bea = f"bea-{release.id}"
+    with release.provider(f"{bea}=analysts") as issuer, chromium() as browser:
+        # The certificate is by the cluster's authority, which pods know and a browser does not.
+        with visiting(browser, release, pictures, ignore_https_errors=True) as visitor:
+            sign_in_by_the_provider(visitor, bea, issuer)
+            start_a_server(visitor, bea)
+            visitor.picture("chart-lab")
+            publish(visitor, tmp_path)
+            run_to_a_report(visitor)
+            visitor.picture("chart-run", whole=True)
+            assert visitor.foreign == []
+            assert visitor.refused == []
+        jobs = release.cluster.kubectl.items("jobs", "-n", namespace_name(bea))
+        assert len(jobs) <= 1  # one that has ended goes by itself
+
+
+def sign_in_by_the_provider(visitor: Visitor, who: str, issuer: str) -> None:
+    page = visitor.page
+    page.context.route(re.compile("googleapis"), lambda route: route.abort())  # a font that the provider's pages want
+    url = f"{visitor.platform.url}/hub/login"
+    wait_for(lambda: "oauth_login" in httpx.get(url, trust_env=False, timeout=5).text, told="the old Hub answers still")
+    visitor.go("")
+    expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
+    visitor.picture("chart-sign-in-by-provider")
+    page.click("#login_submit")
+    page.wait_for_url(f"{issuer}/**")
+    page.fill("input[name=login]", who)
+    page.fill("input[name=password]", "anything")
+    page.click("[type=submit]")
+    page.locator("input[name=prompt][value=consent]").wait_for(state="attached")
+    page.click("[type=submit]")
+    page.wait_for_url(f"{visitor.platform.url}{SERVICE}")
+    visitor.picture("chart-home")
+    visitor.foreign.clear()  # the provider is elsewhere, and the only thing that is
+    visitor.refused.clear()
+
+
 def test_uninstalling_leaves_data_and_keys_and_nothing_else(release: Release) -> None:
     assert len(release.objects()) > 30
+    release.kubectl("delete", "secret", "sign-in")  # made by hand, as README says
     release.uninstall()
     kept = ["persistentvolumeclaim/hub-ext-postgresql", "persistentvolumeclaim/hub-ext-state", "secret/hub-ext-keys"]
     wait_for(lambda: release.objects() == kept, 60, str(release.objects()))

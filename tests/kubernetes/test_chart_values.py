@@ -44,7 +44,14 @@ FULL: dict[str, Any] = {
     "signIn": {"kind": "provider", "existingSecret": "sign-in"},
     "postgresql": {"trial": False},
     "database": {"url": "postgresql://a:b@db/one", "hubUrl": "postgresql://a:b@db/two"},
-    "results": {"url": "s3://results"},
+    "results": {
+        "url": "s3://results/hub-ext",
+        "endpoint": "https://s3.example",
+        "region": "eu-1",
+        "addressing": "virtual",
+        "keysSecret": "results",
+    },
+    "authorities": {"configMap": "our-authorities"},
     "service": {"replicas": 3},
     "state": {"accessMode": "ReadWriteMany", "storageClass": "shared"},
     "proxy": {"tls": {"secretName": "hub-tls"}, "service": {"type": "NodePort"}},
@@ -211,6 +218,29 @@ def test_no_password_of_the_values_is_anywhere_but_in_secrets(template: Template
     assert "hunter" not in text
 
 
+def test_the_service_alone_has_the_keys_of_the_bucket(template: Template) -> None:
+    found, _ = template(FULL)
+    having = [one["metadata"]["name"] for one in found if "AWS_SECRET_ACCESS_KEY" in json.dumps(one)]
+    assert having == ["hub-ext-service"]
+    told = HubExt.from_environment(made(found, "ConfigMap", "hub-ext-settings")["data"])
+    assert (told.results_endpoint, told.results_region, told.results_addressing) == (
+        "https://s3.example", "eu-1", "virtual",
+    )  # fmt: skip
+
+
+def test_hub_and_service_see_the_authorities_that_their_settings_name(template: Template) -> None:
+    found, _ = template(FULL)
+    told = HubExt.from_environment(made(found, "ConfigMap", "hub-ext-settings")["data"])
+    where = {told.sign_in_ca_file, told.profiles_ca_file, told.results_ca_file}
+    for part in ("hub", "service"):
+        pod = made(found, "Deployment", f"hub-ext-{part}")["spec"]["template"]["spec"]
+        (volume,) = [one for one in pod["volumes"] if one["name"] == "authorities"]
+        (mount,) = [one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "authorities"]
+        assert volume["configMap"]["name"] == "our-authorities"
+        assert where == {f"{mount['mountPath']}/{volume['configMap']['items'][0]['path']}"}
+    assert "authorities" not in json.dumps(template()[0])
+
+
 # --- what it refuses -------------------------------------------------------------------------------------------------
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
@@ -253,6 +283,10 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         },
         "authenticator_class=dummy",
     ),
+    ("a store of another kind", {"results": {"url": "gs://results"}}, "url"),
+    ("keys of no bucket", {"results": {"keysSecret": "results"}}, "results.keysSecret"),
+    ("a bucket's address without one", {"results": {"endpoint": "https://s3.example"}}, "results.endpoint"),
+    ("two addresses of a store", {"results": {"url": "s3://a", "existingSecret": "b"}}, "results.existingSecret"),
     ("no registry", {"enclave": {"spec": {"registries": []}}}, "enclave.spec.registries"),
     ("unsigned images", {"enclave": {"spec": {"signatures": 1}}}, "enclave.spec.signatures"),
     ("an image by tag", {"enclave": {"images": {"notebooks/standard": "r.example/x:1"}}}, "notebooks/standard"),

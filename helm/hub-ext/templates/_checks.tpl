@@ -31,6 +31,10 @@
 {{- fail "images.postgresql: name the image of the trial's database (make images builds it)." -}}
 {{- end -}}
 {{- if and $v.results.url $v.results.existingSecret -}}{{- fail "results.url and results.existingSecret: say one of them." -}}{{- end -}}
+{{- $bucket := or $v.results.existingSecret (hasPrefix "s3://" $v.results.url) -}}
+{{- range $name, $value := pick $v.results "endpoint" "region" "keysSecret" -}}
+{{- if and $value (not $bucket) -}}{{- fail (printf "results.%s goes with results.url=s3://bucket/prefix." $name) -}}{{- end -}}
+{{- end -}}
 {{- $class := ($v.hub.config.JupyterHub | default dict).authenticator_class -}}
 {{- if eq $v.signIn.kind "one-password" -}}
 {{- if not $v.signIn.allowOnePassword -}}

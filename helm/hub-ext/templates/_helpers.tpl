@@ -179,3 +179,16 @@ annotations: {helm.sh/resource-policy: keep}
     - {key: {{ replace "/" "__" $path | quote }}, path: {{ $path | quote }}}
     {{- end }}
 {{- end }}
+
+{{/* Certificates of the operator's own authorities, and where they are seen. */}}
+{{- define "hub-ext.authorities-mount" -}}
+{{- if .Values.authorities.configMap -}}
+- {name: authorities, mountPath: /etc/hub-ext/authorities, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "hub-ext.authorities-volume" -}}
+{{- with .Values.authorities.configMap -}}
+- {name: authorities, configMap: {name: {{ . | quote }}, items: [{key: ca.crt, path: ca.crt}]}}
+{{- end }}
+{{- end }}

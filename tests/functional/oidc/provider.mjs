@@ -1,11 +1,13 @@
 // A real OpenID Connect provider (oidc-provider) whose people, clock, keys and presence the tests change.
-// Arguments: the Hub's address, and the client's secret. It prints one line of JSON with its two addresses.
+// Arguments: the Hub's address and the client's secret; for others than this machine, its own address, certificate and key. It prints one line of JSON with its two addresses.
 // What the tests change comes as JSON to the second address, which has nothing to do with OpenID Connect.
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import Provider from 'oidc-provider';
 
-const [hub, secret] = process.argv.slice(2);
+const [hub, secret, host = '127.0.0.1', certificate, key] = process.argv.slice(2);
 const realNow = Date.now;
 const state = { people: new Map(), offset: 0, refresh: true, keys: [newKey()] };
 Date.now = () => realNow() + state.offset * 1000;
@@ -69,11 +71,13 @@ function make() {
   return made;
 }
 
-const server = createServer((request, response) => answer(request, response));
-const listen = (one, port) => new Promise((done) => { one.listen(port, '127.0.0.1', done); });
-await listen(server, 0);
+const forward = (request, response) => answer(request, response);
+const server = certificate
+  ? createTlsServer({ cert: readFileSync(certificate), key: readFileSync(key) }, forward) : createServer(forward);
+const listen = (one, port, at) => new Promise((done) => { one.listen(port, at, done); });
+await listen(server, 0, host);
 const { port } = server.address();
-const issuer = `http://127.0.0.1:${port}`;
+const issuer = `${certificate ? 'https' : 'http'}://${host}:${port}`;
 let provider = make();
 const answer = (request, response) => provider.callback()(request, response);
 
@@ -88,7 +92,7 @@ const acts = {
     for (const one of kept.values()) if (one.accountId === sub && kinds.includes(one.kind)) one.exp = 1;
   },
   down: async () => { server.closeAllConnections(); await new Promise((done) => { server.close(done); server.closeAllConnections(); }); },
-  up: () => listen(server, port),
+  up: () => listen(server, port, host),
   // A logout token as the provider makes it, to be changed and sent by a test.
   token: async ({ sub, sid }) => {
     const client = await provider.Client.find('hub-ext');
@@ -111,6 +115,6 @@ const control = createServer(async (request, response) => {
     response.end(String(error.stack));
   }
 });
-await listen(control, 0);
+await listen(control, 0, '127.0.0.1');
 console.log(JSON.stringify({ issuer, control: `http://127.0.0.1:${control.address().port}` }));
 process.stdin.resume().on('end', () => process.exit(0)); // the test that started it is gone

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,40 @@ SECRET = "s3cret-that-nobody-else/knows&it%"
 CLIENT = "hub-ext"
 
 
+@dataclass(frozen=True)
+class Tls:
+    """How a provider is reached from elsewhere.
+
+    Attributes:
+        host: Its address.
+        certificate: File of its certificate.
+        key: File of its key.
+    """
+
+    host: str
+    certificate: Path
+    key: Path
+
+
 class OidcProvider:
     """A provider that runs.
+
+    Args:
+        folder: Of its own; it must not exist.
+        hub: Address of the Hub that people are led back to.
+        tls: For others than this machine.
 
     Attributes:
         issuer: Its address.
     """
 
-    def __init__(self, folder: Path, hub: str) -> None:
+    def __init__(self, folder: Path, hub: str, tls: Tls | None = None) -> None:
         folder.mkdir()
         shutil.copy(HERE / "provider.mjs", folder)
         (folder / "node_modules").symlink_to(installed())
         command = ["node", "provider.mjs", hub, SECRET]
+        if tls is not None:
+            command += [tls.host, str(tls.certificate), str(tls.key)]
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
