@@ -75,23 +75,27 @@ def configure(c: Config, service: Literal["managed", "external"] = "managed", *,
     """
     settings = HubExt(config=c)
     refuse_what_changes_servers(c, settings.runtime)
-    _authenticator(c)
-    configuring.sign_in(c, settings)
+    _authenticator(c, settings)
     _spawner(c, settings, client_suffix)
     _roles(c, settings)
     _services(c, settings, service, client_suffix)
     _pages(c, settings)
+    _bring_up_to_date(settings)
+
+
+def _bring_up_to_date(settings: HubExt) -> None:
     database = Database(settings.database)
     upgrade(database)
     database.dispose()
 
 
-def _authenticator(c: Config) -> None:
+def _authenticator(c: Config, settings: HubExt) -> None:
     for name in ("enable_auth_state", "refresh_pre_spawn", "auth_refresh_strict"):
         for section in [one for one in c if one.endswith("Authenticator")]:
             if value_of(c, section, name) is False:
                 raise Refused(f"{section}.{name}", "a decision needs what is true of a person now; leave it out")
         c.Authenticator[name] = True
+    configuring.sign_in(c, settings)
 
 
 def _spawner(c: Config, settings: HubExt, client_suffix: str) -> None:

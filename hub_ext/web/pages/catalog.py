@@ -11,6 +11,7 @@ from hub_ext.governance.desk import Desk
 from hub_ext.governance.overview import SOON, Entry
 from hub_ext.governance.preview import Preview, Wanted
 from hub_ext.governance.rights import reads_catalog
+from hub_ext.governance.views import VersionInfo
 from hub_ext.kubernetes.yaml_text import lines_of
 from hub_ext.web.api.curating import groups_of
 from hub_ext.web.errors import status_of
@@ -160,7 +161,6 @@ class VersionPage(CatalogPage):
         if error is not None:
             self.set_status(status_of(error))
         version = entry.version
-        catalog = self.context.catalog.current()
         self.show_catalog(
             "version.html",
             "catalog",
@@ -174,15 +174,24 @@ class VersionPage(CatalogPage):
             checks=catalog_rows.checks_words(entry),
             every=every,
             affected=affected,
-            waiting=catalog_rows.waits_for(version, self.person),
-            own=catalog_rows.is_author(version, self.person),
-            judges=catalog_rows.may_judge(version, self.person),
-            others=catalog_rows.other_curators(max(1, version.missing)),
-            successors=[f"{one.name}@{one.version}" for one in catalog.profiles if _may_follow(catalog, one, version)],
+            **self._what_next(version),
             typed={key: values[-1] for key, values in self.fields().items()} if error is not None else {},
             done=done,
             problem=problem_of(error) if error is not None else None,
         )
+
+    def _what_next(self, version: VersionInfo) -> dict[str, object]:
+        """Return who has what to do about a version, and what may take its place."""
+        catalog = self.context.catalog.current()
+        return {
+            "waiting": catalog_rows.waits_for(version, self.person),
+            "own": catalog_rows.is_author(version, self.person),
+            "judges": catalog_rows.may_judge(version, self.person),
+            "others": catalog_rows.other_curators(max(1, version.missing)),
+            "successors": [
+                f"{one.name}@{one.version}" for one in catalog.profiles if _may_follow(catalog, one, version)
+            ],
+        }
 
 
 def _may_follow(catalog: Any, one: Any, version: Any) -> bool:

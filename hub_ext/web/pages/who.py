@@ -146,14 +146,20 @@ class PersonPage(_WhoPage):
             audits=may_audit(self.person),
             curator=self.person.has_role("curator"),
             quoted=quote(name, safe=""),
-            account=account,
-            provider=self.context.settings.sign_in_issuer,
-            oldest=f"{self.context.settings.groups_age_hours:g}",
-            manages=self.person.has_role("admin") and name != self.person.name,
             typed=typed or {},
             done=DONE.get(self.text("done"), ""),
+            **self._signing_in(name, account),
             **self.problems(error),
         )
+
+    def _signing_in(self, name: str, account: Account | None) -> dict[str, object]:
+        """Return what is told of how somebody signs in, and whether one may end that."""
+        return {
+            "account": account,
+            "provider": self.context.settings.sign_in_issuer,
+            "oldest": f"{self.context.settings.groups_age_hours:g}",
+            "manages": self.person.has_role("admin") and name != self.person.name,
+        }
 
     def _account(self, name: str) -> Account | None:
         with contextlib.suppress(NotFound):
