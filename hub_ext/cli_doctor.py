@@ -22,11 +22,12 @@ _STYLE = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 def _findings(settings: HubExt, hub_database: str, url: str) -> Iterator[Finding]:
     from hub_ext.catalog.loading import PolicyFiles
-    from hub_ext.doctor import cluster, network, platform
+    from hub_ext.doctor import certificates, cluster, network, platform
 
     yield from platform.look(settings, hub_database)
     if settings.runtime == "kubernetes":
         yield from cluster.look(settings, PolicyFiles(settings.profiles, str(settings.enclave)).read().enclave)
+    yield from certificates.look(url, settings)
     if url:
         yield from network.look(url, settings)
 

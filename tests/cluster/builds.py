@@ -91,6 +91,24 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off", "GOCACHE": str(cache() / "go-build")}
 
 
+def definitions() -> Path:
+    """Return the folder of the Gateway API's definitions of kinds, as its Go module has them.
+
+    Raises:
+        PartFailed: The module cannot be had.
+    """
+    module = "sigs.k8s.io/gateway-api"
+    folder = _MODULES / "gateway-api"
+    got = subprocess.run(
+        ["go", "mod", "download", module], cwd=folder, env=_environment(), capture_output=True, check=False
+    )
+    command = ["go", "list", "-m", "-f", "{{.Dir}}", module]
+    answer = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
+    if got.returncode or answer.returncode:
+        raise PartFailed(f"{module}: {answer.stderr.strip()[-300:] or got.stderr.decode().strip()[-300:]}")
+    return Path(answer.stdout.strip()) / "config" / "crd" / "standard"
+
+
 def compiler() -> str:
     """Return the compiler's version.
 

@@ -310,3 +310,34 @@ def test_a_namespace_that_labels_cannot_name_is_refused(template: Template) -> N
     found, said = template({}, "two--hyphens")
     assert found == []
     assert "two--hyphens" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"state": {"storageClass": "fast"}}, "state.storageClass: this cluster has no storage class fast"),
+        ({"postgresql": {"storageClass": "fast"}}, "postgresql.storageClass: this cluster has no storage class fast"),
+        ({"enclave": {"spec": {"storage_class": "fast"}}}, "enclave.spec.storage_class: this cluster has no"),
+    ],
+)
+def test_a_storage_class_that_the_cluster_has_not_is_refused_before_anything_is_made(
+    cluster: UsedCluster, helm: Helm, tmp_path: Path, namespace: str, changes: dict[str, Any], named: str
+) -> None:
+    path = tmp_path / "values.yaml"
+
+    def install(values: dict[str, Any]) -> str:
+        path.write_text(json.dumps(values))
+        tried = ("--namespace", namespace, "--values", str(path), "--dry-run=server")
+        return helm.run("install", NAME, str(chart.FOLDER), *tried).stderr
+
+    assert install(VALUES) == ""
+    assert named in install(merged(VALUES, changes))
+
+
+def test_a_cluster_that_is_too_old_is_refused(helm: Helm, tmp_path: Path) -> None:
+    path = tmp_path / "values.yaml"
+    path.write_text(json.dumps(VALUES))
+    for version, taken in (("v1.29.15", False), ("v1.30.0", True), ("v1.30.3-gke.1", True)):
+        answer = helm.run("template", NAME, str(chart.FOLDER), "--values", str(path), "--kube-version", version)
+        assert (answer.returncode == 0) is taken, version
+        assert ("requires kubeVersion" in answer.stderr) is not taken

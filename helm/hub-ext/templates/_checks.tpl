@@ -90,3 +90,34 @@
 {{- fail "publicUrl: the proxy has TLS (proxy.tls.secretName), so it must begin with https://" -}}
 {{- end -}}
 {{- end }}
+
+{{/* What only the cluster knows: a claim without a storage class would wait for ever. Asked at the first installation, by
+     somebody who may look at the whole cluster; `helm template` asks nobody. */}}
+{{- define "hub-ext.cluster-checks" -}}
+{{- $v := .Values -}}
+{{- if and .Release.IsInstall $v.rbac.create (lookup "v1" "Namespace" "" "kube-system") -}}
+{{- $names := list -}}
+{{- $default := false -}}
+{{- range (lookup "storage.k8s.io/v1" "StorageClass" "" "").items -}}
+{{- $names = append $names .metadata.name -}}
+{{- $marks := .metadata.annotations | default dict -}}
+{{- if eq (get $marks "storageclass.kubernetes.io/is-default-class") "true" -}}{{- $default = true -}}{{- end -}}
+{{- end -}}
+{{- $has := $names | sortAlpha | join ", " | default "none at all" -}}
+{{- $wanted := dict -}}
+{{- if not (or $v.state.existingClaim (lookup "v1" "PersistentVolumeClaim" .Release.Namespace "hub-ext-state")) -}}
+{{- $_ := set $wanted "state.storageClass" $v.state.storageClass -}}
+{{- end -}}
+{{- if and $v.postgresql.trial (not (lookup "v1" "PersistentVolumeClaim" .Release.Namespace "hub-ext-postgresql")) -}}
+{{- $_ := set $wanted "postgresql.storageClass" $v.postgresql.storageClass -}}
+{{- end -}}
+{{- with $v.enclave.spec.storage_class -}}{{- $_ := set $wanted "enclave.spec.storage_class" . -}}{{- end -}}
+{{- range $value, $class := $wanted -}}
+{{- if and $class (not (has $class $names)) -}}
+{{- fail (printf "%s: this cluster has no storage class %s; it has %s." $value $class $has) -}}
+{{- else if not (or $class $default) -}}
+{{- fail (printf "%s: this cluster has no default storage class; name one: it has %s." $value $has) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
