@@ -87,6 +87,7 @@ lock:  ## resolve the locks again
 	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml locks/bootstrap.in locks/build.in --extra kubernetes --extra postgresql --extra s3 -c locks/dev.lock -o locks/kubernetes.lock
 	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 locks/notebook.in executor/pyproject.toml -c locks/runtime.lock -o locks/notebook.lock
 	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 locks/image.in -c locks/dev.lock -o locks/image.lock
+	uv pip compile -q -U --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 locks/zero-to-jupyterhub.in -o locks/zero-to-jupyterhub.lock
 
 clean:  ## remove what was made here
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
