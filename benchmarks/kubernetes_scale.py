@@ -33,6 +33,7 @@ from tests.kubernetes.platforms import ClusterPlatform, Person, profile
 
 PORT = 8888  # that both expect a server on
 NODES = 5
+ROOM = {"cpu": "1k", "memory": "1Ti", "ephemeral-storage": "10Ti", "pods": "1000"}  # kwok alone gives no storage
 IDLE = 20.0  # seconds
 Ask = Callable[[int], None]
 
@@ -120,7 +121,7 @@ def simulated(folder: Path, cluster: UsedCluster) -> Iterator[None]:
     try:
         marks = {"annotations": {"kwok.x-k8s.io/node": "fake"}, "labels": {"type": "kwok"}}
         nodes = [{"apiVersion": "v1", "kind": "Node", "metadata": {"name": one, **marks}} for one in names]
-        cluster.kubectl.apply(*nodes)
+        cluster.kubectl.apply(*[one | {"status": {"capacity": ROOM, "allocatable": ROOM}} for one in nodes])
         for one in real:
             cluster.kubectl("cordon", one)
         cluster.kubectl("wait", "node", *names, "--for=condition=Ready", "--timeout=60s")
