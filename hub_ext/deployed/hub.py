@@ -58,7 +58,6 @@ def configure_hub(c: Config, environ: Mapping[str, str], further: Path | None = 
         raise InvalidInput.of(missing[0], "must be set; the chart does so")
     settings = HubExt.from_environment(dict(environ))
     _load(settings)
-    _turns.append(take_turn(environ["HUB_EXT_HUB_DATABASE_URL"], HUB_PORT))
     for name in settings.trait_names(config=True):
         c.HubExt[name] = getattr(settings, name)
     _addresses(c, environ)
@@ -69,6 +68,10 @@ def configure_hub(c: Config, environ: Mapping[str, str], further: Path | None = 
     if not c.JupyterHub.get("authenticator_class") and not settings.sign_in_issuer:
         raise InvalidInput.of("hub.config.JupyterHub.authenticator_class", "must say how people sign in")
     configure(c, service="external")
+    turn = take_turn(environ["HUB_EXT_HUB_DATABASE_URL"], HUB_PORT)  # last: nobody answers from here until it is up
+    if turn is not None:
+        turn.keep()
+        _turns.append(turn)
 
 
 def _load(settings: HubExt) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hub_ext.deployed import turn as turns
 from hub_ext.deployed.turn import HEALTH, take_turn
 from hub_ext.embedded.processes import free_port
 from hub_ext.errors import Unavailable
@@ -59,6 +60,35 @@ def test_one_that_never_ends_is_told(postgresql: Cluster) -> None:
         take_turn(url, free_port(), 0.2)
     assert first is not None
     first.close()
+
+
+def test_a_database_that_was_away_gives_the_turn_back_to_the_same_hub(postgresql: Cluster) -> None:
+    url = postgresql.make()
+    turn = take_turn(url, free_port(), 0)
+    assert turn is not None
+    with postgresql.away(url):
+        assert turn.is_ours()  # nobody else can act
+    assert turn.is_ours()
+    with pytest.raises(Unavailable, match="Another Hub"):
+        take_turn(url, free_port(), 0.2)
+    turn.close()
+
+
+def test_where_another_hub_was_faster_the_first_ends(postgresql: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_LOOK_EVERY", 0.05)
+    told = threading.Event()
+    monkeypatch.setattr(turns.os, "kill", lambda *_: told.set())
+    url = postgresql.make()
+    first = take_turn(url, free_port(), 0)
+    assert first is not None
+    with postgresql.away(url):
+        pass
+    second = take_turn(url, free_port(), 5)
+    assert second is not None
+    assert not first.is_ours()
+    first.keep()
+    assert told.wait(30)
+    second.close()
 
 
 def test_two_hubs_of_two_databases_do_not_wait_for_each_other(postgresql: Cluster) -> None:
