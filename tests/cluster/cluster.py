@@ -26,7 +26,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.images import Image
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.layout import DOMAIN, NODE, Layout
-from tests.cluster.locking import locked
+from tests.cluster.locking import among_users, locked
 from tests.cluster.node import Node
 from tests.cluster.parts import Part, Running
 
@@ -203,16 +203,17 @@ class Cluster:
 
     @contextlib.contextmanager
     def enforcing(self) -> Iterator[None]:
-        """Have NetworkPolicy enforced for a while; afterwards every pod reaches everything again."""
+        """Have NetworkPolicy enforced, until nobody wants that any more: then every pod reaches everything again."""
         enforcer = Running(self.node, parts.network_policy(self.layout))
-        enforcer.start()
-        try:
-            enforcer.wait()
-            yield
-        finally:
+
+        def end() -> None:
             enforcer.stop()
             for chain in ("INPUT", "FORWARD", "OUTPUT"):
                 self.node.run(["iptables", "--wait", "--flush", f"KUBE-ROUTER-{chain}"])
+
+        with among_users(self.layout.folder / "run" / "enforcing", enforcer.start, end):
+            enforcer.wait()
+            yield
 
     def _start(self, say: Callable[[str], None]) -> None:
         for together in self.parts():

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ from tests.cluster.addresses import Addresses
 from tests.cluster.builds import COREDNS, NODE_PROGRAMS, PAUSE
 from tests.cluster.errors import PartFailed, Refused, last_words
 from tests.cluster.images import Image, prune
-from tests.cluster.layout import Layout
+from tests.cluster.layout import PROJECT, Layout
+from tests.cluster.locking import among_users
 
 
 @pytest.fixture
@@ -215,3 +217,39 @@ def test_it_refuses_without_the_packages_it_needs(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(Refused, match=r"apt-get install .*containerd"):
         machine.require_packages()
+
+
+def test_what_several_use_begins_with_each_and_ends_with_the_last(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def use() -> AbstractContextManager[None]:
+        return among_users(tmp_path / "it", lambda: told.append("begin"), lambda: told.append("end"))
+
+    with use():
+        with use():
+            assert told == ["begin", "begin"]
+        assert told == ["begin", "begin"], "there is one more"
+    assert told == ["begin", "begin", "end"]
+    with pytest.raises(KeyError), use():
+        raise KeyError
+    assert told[3:] == ["begin", "end"]
+
+
+def test_who_was_killed_uses_nothing_any_more(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib, time; from tests.cluster.locking import among_users\n"
+        "with among_users(pathlib.Path(sys.argv[1]), lambda: print(flush=True), lambda: None): time.sleep(600)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "it")]
+    told: list[str] = []
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with among_users(tmp_path / "it", lambda: None, lambda: told.append("end")):
+            pass
+        assert told == []
+        other.kill()
+        other.wait()
+        with among_users(tmp_path / "it", lambda: None, lambda: told.append("end")):
+            pass
+    assert told == ["end"]

@@ -6,6 +6,7 @@ this machine by, and `kubectl` is on the PATH. docs/kubernetes.md says more.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -70,9 +71,11 @@ class UsedCluster:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> UsedCluster:
-    """The cluster; it is brought up by `make test-kubernetes` before the tests begin."""
-    return used_cluster()
+def cluster() -> Iterator[UsedCluster]:
+    """The cluster, brought up by `make test-kubernetes` before the tests; this machine's own enforces policies."""
+    found = used_cluster()
+    with found.local.enforcing() if found.local is not None else contextlib.nullcontext():
+        yield found
 
 
 def used_cluster() -> UsedCluster:

@@ -71,7 +71,6 @@ def places(platform: ClusterPlatform) -> Iterator[Places]:
     other.start("scratch")
     addresses = cluster.local.layout.addresses
     with ExitStack() as stack:
-        stack.enter_context(cluster.local.enforcing())
         (named, _), (unnamed, _) = (stack.enter_context(listening(cluster.host)) for _ in range(2))
         port = stack.enter_context(credentials(cluster))
         yield Places(
