@@ -145,3 +145,6 @@ class Unavailable(HubExtError):
 
 class StoreAway(Unavailable):
     """The result store does not answer: not the fault of whoever asked, who waits for it where that is possible."""
+
+    title = "The result store is away"
+    code = "store-away"
