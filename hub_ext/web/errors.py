@@ -24,6 +24,7 @@ STATUS: dict[type[HubExtError], int] = {
     errors.RateLimited: 429,
     errors.StorageFull: 507,
     errors.Unavailable: 503,
+    errors.StoreAway: 503,
     HubExtError: 500,
 }
 
