@@ -15,6 +15,7 @@ from benchmarks import (
     memory,
     run,
     server_start,
+    sign_in,
 )
 
 ALL = {
@@ -24,6 +25,7 @@ ALL = {
     "catalog_pages": catalog_pages.main,
     "gallery": gallery.main,
     "access": access.main,
+    "sign_in": sign_in.main,
     "memory": memory.main,
 }
 ON_A_CLUSTER = {  # only when named
