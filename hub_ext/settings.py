@@ -250,6 +250,11 @@ class HubExt(Configurable):
         help="How old the provider's word on somebody's groups may be, in hours: while it does not answer, where it "
         "gives no refresh tokens, and for a run that waited. Afterwards she has to sign in again.",
     ).tag(config=True)
+    home_kept_days = Float(
+        90.0,
+        min=0,
+        help="How long the home of somebody who left is kept, in days; then it is removed when an admin confirms it.",
+    ).tag(config=True)
     roles = Dict(
         key_trait=Unicode(),
         value_trait=List(Unicode()),

@@ -60,6 +60,7 @@ _ON_BOTH = (
     "backup/",
     "db/",
     "governance/",
+    "homes/",
     "repository/",
     "runs/",
     "sharing/",

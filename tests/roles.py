@@ -18,7 +18,7 @@ COLUMNS: dict[str, tuple[str, str | None]] = {
 
 # What a cell says, by its letter; with the statuses that it means.
 CELLS: dict[str, tuple[str, str]] = {
-    "y": ("yes", "below 400, or 409 where it may be done and does not fit the present state"),
+    "y": ("yes", "below 400, in a state that it fits; 409 in another"),
     "n": ("no", "403, and where it is an act: recorded"),
     "h": ("hidden", "404, as if there were none"),
     "s": ("sign in", "401"),
@@ -130,6 +130,8 @@ RIGHTS = (
     Right("person", "see what is known of the sign-in", "GET people/{name}/account", "snnnnyyy"),
     Right("person", "let in again", "DELETE people/{name}/block", "snnnnnny"),
     Right("person", "hand the workflows over", "POST people/{name}/heir", "snnnnnny"),
+    Right("home of somebody who left", "list", "GET homes", "sn-nnnyy"),
+    Right("home of somebody who left", "let it be removed", "POST homes/removal", "sn-nnnny"),
     Right("record of acts", "read", "GET audit", "sn-nnnyy"),
     Right("record of acts", "verify", "GET audit/verification", "sn-nnnyy"),
     Right("service", "ask whether it is well", "GET health", PUBLIC),

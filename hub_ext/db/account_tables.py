@@ -1,11 +1,11 @@
-"""The tables of people: which account of the provider a name belongs to, and what was taken from whom."""
+"""The tables of people: which account of the provider a name belongs to, what was taken from whom, and what is left."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hub_ext.db.base import Base
@@ -31,6 +31,25 @@ class Account(Base):
     blocked_why: Mapped[str] = mapped_column(Text, default="", server_default="")
     left_at: Mapped[datetime | None]  # when sessions, tokens, servers and runs were taken last
     left_why: Mapped[str] = mapped_column(Text, default="", server_default="")
+    gone_at: Mapped[datetime | None]  # since when the provider knows her no more, or lets her in no more
+
+
+class LeftHome(Base):
+    """The home of somebody who left, from then until she is back; of one that was removed, who said so."""
+
+    __tablename__ = "left_homes"
+
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    left_at: Mapped[datetime] = mapped_column(index=True)
+    why: Mapped[str] = mapped_column(Text)
+    place: Mapped[str] = mapped_column(String(400))  # in words for an admin
+    size: Mapped[int | None] = mapped_column(BigInteger)  # bytes, where it could be found out
+    state: Mapped[str] = mapped_column(String(16), default="kept", index=True)  # kept | confirmed | removing | removed
+    hindrance: Mapped[str] = mapped_column(Text, default="", server_default="")  # why it is not removed yet, or cannot
+    identity: Mapped[str] = mapped_column(String(200), default="", server_default="")  # what exactly is being removed
+    confirmed_at: Mapped[datetime | None]
+    confirmed_by: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    removed_at: Mapped[datetime | None]
 
 
 class ProviderSession(Base):

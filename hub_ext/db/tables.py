@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstr
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from hub_ext.db.access_tables import AccessRequest, Entitlement, EntitlementImport
-from hub_ext.db.account_tables import Account, ProviderSession, UsedOnce
+from hub_ext.db.account_tables import Account, LeftHome, ProviderSession, UsedOnce
 from hub_ext.db.base import Base, Serial
 from hub_ext.db.budget_tables import Budget, BudgetCharge, BudgetHolder, BudgetMeter
 from hub_ext.db.image_tables import ImageVerification
@@ -27,6 +27,7 @@ __all__ = [  # what is not made here
     "Entitlement",
     "EntitlementImport",
     "ImageVerification",
+    "LeftHome",
     "ProfilesSource",
     "ProviderSession",
     "UsedOnce",

@@ -19,6 +19,7 @@ Manifest = dict[str, Any]
 PREFIX = "hub-ext"  # of our labels, and of our namespaces' names
 MANAGED_BY = {"app.kubernetes.io/managed-by": "hub-ext"}
 PORT = 8888  # of a notebook server
+HOME = "home"  # name of the claim of a home volume, one in each namespace
 _USER = 1000
 _GROUP = 100
 _TMP_SIZE = "1Gi"

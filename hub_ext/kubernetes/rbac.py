@@ -65,6 +65,12 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right(
             "persistentvolumeclaims", ("get", "create", "patch"), "The home volume, and a larger one when asked for."
         ),
+        Right(
+            "persistentvolumeclaims",
+            ("delete",),
+            "The home of somebody who left, when an admin has confirmed it.",
+            names=("home",),
+        ),
         Right("secrets", ("create", "delete"), "A server's own token, which the pod reads from there."),
         _EVENTS,
     ),
@@ -86,9 +92,9 @@ NOT_GRANTED: Mapping[str, str] = {
     "pods/exec, pods/attach, pods/portforward, pods/ephemeralcontainers": "Each is a way into somebody's server.",
     "pods: patch, update": "A pod is never changed: another one is made.",
     "namespaces: list, watch, delete": (
-        "A person's namespace holds her home. Who runs the cluster deletes it, when the person is gone."
+        "A person's namespace has no end. Who runs the cluster deletes it, when the person is gone for good."
     ),
-    "persistentvolumeclaims: delete": "The same: homes are deleted by who runs the cluster.",
+    "persistentvolumeclaims: list, watch, deletecollection": "One home is asked for, by its name, never all of them.",
     "resourcequotas, limitranges: delete": "What bounds a namespace stays as long as the namespace.",
     "services, configmaps, serviceaccounts, roles, rolebindings, nodes": "Nothing that we do needs one.",
     "bind, escalate, impersonate": "None of our accounts may give rights, or be somebody else.",

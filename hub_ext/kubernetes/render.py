@@ -101,7 +101,7 @@ def render(
     home = None
     if server and spec.storage.home is not None:
         mine = objects.marks_of_person(user, system)
-        home = objects.home_claim("home", where, mine, spec.storage.home.size, enclave.spec.storage_class)
+        home = objects.home_claim(objects.HOME, where, mine, spec.storage.home.size, enclave.spec.storage_class)
     pod_spec = _pod_spec(spec, image, profile.name, launch, server=server)
     pod = objects.pod(server_name(name) if server else name, where, marks, pod_spec)
     outside = [(one.cidr, one.ports if server else (one.executors,)) for one in enclave.spec.outside]
@@ -121,7 +121,7 @@ def _pod_spec(spec: Spec, image: str, profile: str, secret: str, *, server: bool
         image=image,
         command=server_command(spec) if server else RUN_COMMAND,
         env={"HUB_EXT_PROFILE": profile},
-        home_claim="home" if server and spec.storage.home is not None else None,
+        home_claim=objects.HOME if server and spec.storage.home is not None else None,
         port=objects.PORT if server else None,
         deadline=min(spec.lifetime.longest * 60 if server else spec.lifetime.maximum * 60 + RUN_GRACE, _LONGEST),
         secret=secret,

@@ -11,7 +11,7 @@ from hub_ext.db.types import now
 from hub_ext.runs.states import ACTIVE, announce, move
 
 
-def take_runs(database: Database, name: str, why: str, by: str, *, everything: bool) -> None:
+def take_runs(database: Database, name: str, why: str, by: str, *, everything: bool, gone: bool = False) -> None:
     """End the runs of somebody, and write down that she left.
 
     Args:
@@ -20,6 +20,7 @@ def take_runs(database: Database, name: str, why: str, by: str, *, everything: b
         why: What happened to her, in words.
         by: Who ends them.
         everything: False: her sessions ended, and her runs go on.
+        gone: The provider lets her in no more.
     """
     at = now()
     with database.write() as session:
@@ -39,5 +40,6 @@ def take_runs(database: Database, name: str, why: str, by: str, *, everything: b
         row = session.get(Account, name, with_for_update=True)
         if row is not None:
             row.left_at, row.left_why = at, why
+            row.gone_at = (row.gone_at or at) if gone else row.gone_at
         detail = {"why": why, "runs": ended[:200], "everything": everything}
         audit.record(session, by, "person.leave", ("person", name), detail=detail)

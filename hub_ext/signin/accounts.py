@@ -87,7 +87,7 @@ class Accounts:
             if row.blocked_at is not None:
                 raise Forbidden("You are blocked here.", hint="Ask an admin of this platform.")
             row.subject = subject_of(arrival.issuer, arrival.subject)
-            row.groups, row.groups_at, row.away_since = list(arrival.groups), now(), None
+            row.groups, row.groups_at, row.away_since, row.gone_at = list(arrival.groups), now(), None, None
             row.signed_in_at = row.groups_at
             _remember_session(session, arrival, row.name)
             detail = {"subject": row.subject, "groups": row.groups[:200]}
@@ -149,7 +149,7 @@ class Accounts:
                 return False
             before = set(row.groups)
             row.subject = subject_of(arrival.issuer, arrival.subject)
-            row.groups, row.groups_at, row.away_since = list(arrival.groups), now(), None
+            row.groups, row.groups_at, row.away_since, row.gone_at = list(arrival.groups), now(), None, None
             if before != set(arrival.groups):
                 lost, won = sorted(before - set(arrival.groups)), sorted(set(arrival.groups) - before)
                 detail = {"lost": lost[:200], "won": won[:200]}

@@ -30,13 +30,14 @@ class Leavers:
         self._database = database
         self._stopping: set[asyncio.Task[None]] = set()
 
-    async def take(self, name: str, why: str, *, everything: bool = True) -> None:
+    async def take(self, name: str, why: str, *, everything: bool = True, gone: bool = False) -> None:
         """Take sessions and tokens at once, and runs; stop servers without being waited for.
 
         Args:
             name: Who; the Hub need not know her any more.
             why: What happened to her, in words.
             everything: Also servers, runs and the tokens that she made herself; else what a browser holds alone.
+            gone: The provider lets her in no more.
 
         Raises:
             Unavailable: If our database does not answer.
@@ -49,7 +50,7 @@ class Leavers:
             if everything:
                 await user.save_auth_state(None)
                 self._servers(user, why)
-        await asyncio.to_thread(take_runs, self._database, name, why, _BY, everything=everything)
+        await asyncio.to_thread(take_runs, self._database, name, why, _BY, everything=everything, gone=gone)
         log.info("%s %s", name, why)
 
     def _sessions(self, orm_user: Any, *, everything: bool) -> None:

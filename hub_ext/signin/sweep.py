@@ -14,6 +14,11 @@ from sqlalchemy import or_
 from tornado.ioloop import PeriodicCallback
 
 from hub_ext.errors import HubExtError
+from hub_ext.homes.folders import Folders
+from hub_ext.homes.keeper import HomeKeeper
+from hub_ext.homes.places import Places
+from hub_ext.homes.records import Homes
+from hub_ext.homes.volumes import Volumes
 from hub_ext.leases import OwnLease
 from hub_ext.settings import HubExt
 from hub_ext.signin.accounts import Accounts
@@ -40,14 +45,23 @@ class Sweeper:
         accounts: Who is blocked, and since when groups are known.
         settings: How often the provider is asked.
         refresh: Asks the provider about somebody (`Authenticator.refresh_user`); None where there is none to ask.
+        homes: Looks after what is left of those who left.
     """
 
-    def __init__(self, app: Any, accounts: Accounts, settings: HubExt, refresh: Refresh | None = None) -> None:
+    def __init__(
+        self,
+        app: Any,
+        accounts: Accounts,
+        settings: HubExt,
+        refresh: Refresh | None = None,
+        homes: HomeKeeper | None = None,
+    ) -> None:
         self._app = app
         self.accounts = accounts
         self._settings = settings
         self._refresh = refresh
         self._leavers = Leavers(app, accounts.database)
+        self._homes = homes
         self._lease = OwnLease(accounts.database, "people", _LEASE)
         self._running = False
         self._taken: dict[str, float] = {}
@@ -64,7 +78,9 @@ class Sweeper:
             refresh: Asks the provider about somebody.
         """
         settings = HubExt(config=app.config)
-        made = cls(app, Accounts(Ledger.shared(settings).database, settings), settings, refresh)
+        ledger = Ledger.shared(settings)
+        homes = HomeKeeper(app, Homes(ledger.database, settings), _places(settings, ledger))
+        made = cls(app, Accounts(ledger.database, settings), settings, refresh, homes)
         made._callback.start()
         return made
 
@@ -93,6 +109,8 @@ class Sweeper:
                 await self._take(name, _DELETED)
         for name in due.blocked.union(self._blocked_by_configuration()) & (holders | due.running):
             await self._take(name, _BLOCKED)
+        if self._homes is not None:
+            self._homes.look_soon()
         if self._refresh is not None:
             await asyncio.gather(*(self._ask(name) for name in due.old))
 
@@ -101,7 +119,7 @@ class Sweeper:
         at = time.monotonic()
         if at - self._taken.get(name, -_AGAIN) >= _AGAIN:
             self._taken = {one: when for one, when in self._taken.items() if at - when < _AGAIN} | {name: at}
-            await self._leavers.take(name, why)
+            await self._leavers.take(name, why, gone=why == _GONE)
 
     def _holders(self) -> set[str]:
         """Return who holds a token (a session of a service is one), or a server."""
@@ -143,6 +161,13 @@ class Sweeper:
             name: Who.
         """
         await self._leavers.take(name, _SIGNED_OUT, everything=self._settings.sign_in_logout_ends == "everything")
+
+
+def _places(settings: HubExt, ledger: Ledger) -> Places:
+    """Return where homes are."""
+    if settings.runtime == "kubernetes":
+        return Volumes(settings, lambda: ledger.catalog.enclave.spec.system_namespace)
+    return Folders(settings.state / "homes")
 
 
 def look_after_people(authenticator: Any) -> None:

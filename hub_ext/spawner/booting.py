@@ -11,14 +11,12 @@ from datetime import datetime
 from hub_ext.kubernetes import words
 from hub_ext.kubernetes.apply import check_ours
 from hub_ext.kubernetes.client import AlreadyThere, ApiError
-from hub_ext.kubernetes.objects import PORT, PREFIX, Manifest
+from hub_ext.kubernetes.objects import HOME, PORT, PREFIX, Manifest
 from hub_ext.kubernetes.watch import Change, Watch, key_of
 from hub_ext.spawner.answering import answers, telling_line
 from hub_ext.spawner.base import StartFailed
 from hub_ext.spawner.pods import Pods, launch_of
 from hub_ext.spawner.progress import Progress
-
-HOME = "home"  # name of the claim
 
 _AGAIN = "Try again; if it happens again, tell an admin the time."
 _CATCHING_UP = 10.0  # seconds that the cluster gets to know of a namespace that was just made

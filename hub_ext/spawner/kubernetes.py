@@ -59,7 +59,7 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
     - `start`, `poll`, `stop`, `progress`, `get_url`: as `DecidedSpawner` has them, and below.
     - `get_state`, `load_state`, `clear_state`: what finds a server again is its start, its namespace and its pod.
     - `get_env`: without the image's name.
-    - `delete_forever`: nothing. Homes are deleted by who runs the cluster.
+    - `delete_forever`: nothing. A home is removed by `hub_ext.homes`, once an admin confirms it.
     """
 
     settle_every = 10.0

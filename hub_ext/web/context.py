@@ -17,6 +17,7 @@ from hub_ext.decisions import CatalogStore, DecisionPoint
 from hub_ext.governance.checking import BackgroundChecks
 from hub_ext.governance.checks import Checks
 from hub_ext.governance.desk import Desk
+from hub_ext.homes.records import Homes
 from hub_ext.people import Person
 from hub_ext.settings import HubExt
 from hub_ext.sharing.drafts import Drafts, DraftsSweep
@@ -56,6 +57,7 @@ class Context:
         usage: Who used what.
         accounts: Whose a name is, and who is blocked.
         people: What admins do with people.
+        homes: The homes of people who left.
         keeper: Keeps what is counted true.
         lifetimes: Says when servers end, and puts an end off.
         checks: What is known of checks of versions.
@@ -91,6 +93,7 @@ class Context:
     usage: UsageReport
     accounts: Accounts
     people: People
+    homes: Homes
     keeper: Keeper
     lifetimes: Lifetimes
     checks: Checks

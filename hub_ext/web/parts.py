@@ -19,6 +19,7 @@ from hub_ext.decisions import CatalogStore, DecisionPoint
 from hub_ext.governance.checking import BackgroundChecks
 from hub_ext.governance.checks import Checks
 from hub_ext.governance.overview import Overview
+from hub_ext.homes.records import Homes
 from hub_ext.images.watch import ImageWatch
 from hub_ext.looking import Looking
 from hub_ext.repository.syncing import Repository, RepositoryWatch
@@ -93,6 +94,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         usage=UsageReport(database),
         accounts=Accounts(database, settings),
         people=People(database),
+        homes=Homes(database, settings),
         keeper=Keeper(database, transfer, Expiry(decisions, settings), hub),
         lifetimes=Lifetimes(decisions),
         publisher=Publisher(database, store, catalog, settings),

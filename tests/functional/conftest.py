@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 COMMAND = [str(Path(sys.executable).parent / "hub-ext"), "up"]
+ROLES = {"clara": ["curator"], "cora": ["curator"], "rene": ["reviewer"], "aude": ["auditor"], "adam": ["admin"]}
 HEALTH = "/services/workflows/api/v1/health"
 
 
@@ -188,9 +189,7 @@ def running(state: Path, **settings: str) -> Iterator[Platform]:
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A platform that all tests of a worker share: leave it running, and use names of your own."""
     folder = tmp_path_factory.mktemp("platform")
-    people = {"clara": ["curator"], "cora": ["curator"], "rene": ["reviewer"], "aude": ["auditor"], "adam": ["admin"]}
-    roles = json.dumps(people)
-    with running(folder / "state", HUB_EXT_ROLES=roles) as found:
+    with running(folder / "state", HUB_EXT_ROLES=json.dumps(ROLES), HUB_EXT_HOME_KEPT_DAYS="0") as found:
         yield found
 
 

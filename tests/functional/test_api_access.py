@@ -269,6 +269,8 @@ ROWS = [
     Row("GET people/{name}/account", 200, 403, owned_by="aude", name="who-leaves"),
     Row("DELETE people/{name}/block", 204, 403, owned_by="admin", name="who-leaves"),
     Row("POST people/{name}/heir", 200, 403, owned_by="admin", name="who-leaves", options=inheritance),
+    Row("GET homes", 200, 403, owned_by="aude"),
+    Row("POST homes/removal", 404, 403, owned_by="admin", options=lambda world: {"json": {"names": ["never-was"]}}),
     Row("GET audit", 200, 403, owned_by="admin"),
     Row("GET audit/verification", 200, 403, owned_by="admin"),
     Row("GET health", 200, 200, stranger=200),

@@ -202,7 +202,8 @@ WRITES_ELSEWHERE = [
     ("DELETE", "/api/v1/namespaces/{room}/pods"),
     ("DELETE", "/api/v1/namespaces/{room}/resourcequotas/hub-ext"),
     ("DELETE", "/api/v1/namespaces/{room}/limitranges/hub-ext"),
-    ("DELETE", "/api/v1/namespaces/{room}/persistentvolumeclaims/home"),
+    ("DELETE", "/api/v1/namespaces/{room}/persistentvolumeclaims/another"),
+    ("DELETE", "/api/v1/namespaces/{room}/persistentvolumeclaims"),
     ("PATCH", "/api/v1/namespaces/{room}/resourcequotas/of-the-cluster"),
     ("PATCH", "/api/v1/namespaces/{room}/limitranges/of-the-cluster"),
     ("DELETE", "/api/v1/namespaces/{room}"),
@@ -235,6 +236,14 @@ def test_no_other_way_is_open(ours: Platform, room: Rendering, method: str, path
         kind = "merge-patch+json" if method == "PATCH" else "json"
         said = api.ask(method, path.format(room=where, system=ours.name), {}, kind=kind)
         assert said.by_rights, said
+
+
+def test_a_home_is_removed_by_the_hub_alone_and_by_its_name(ours: Platform, room: Rendering) -> None:
+    where = room.namespace["metadata"]["name"]
+    path = f"/api/v1/namespaces/{where}/persistentvolumeclaims/home"
+    assert ours.service.ask("DELETE", path, {}).by_rights
+    assert ours.hub.ask("DELETE", path, {}).status == 404  # it may, and there is none
+    assert ours.hub.ask("DELETE", "/api/v1/namespaces/default/persistentvolumeclaims/home", {}).status in (403, 404)
 
 
 def test_nobody_can_be_somebody_else(ours: Platform) -> None:

@@ -19,7 +19,7 @@ from hub_ext.governance.shapes import read_time
 from hub_ext.people import Person
 from hub_ext.web.errors import status_of
 from hub_ext.web.pages.catalog import problem_of
-from hub_ext.web.pages.page import Page
+from hub_ext.web.pages.page import Page, may_audit
 
 TOLD = (InvalidInput, Conflict, Forbidden)
 _MOST = 200  # entitlements of one person that are shown
@@ -133,6 +133,8 @@ class AccessPage(Page):
         found.append(("usage", "access/usage", "Usage"))
         if reads:
             found += [("people", "access/people", "People"), ("groups", "access/groups", "Groups")]
+        if may_audit(person):
+            found.append(("homes", "access/homes", "Homes"))
         return found
 
     def show_access(self, template: str, **values: Any) -> None:

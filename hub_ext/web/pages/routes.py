@@ -15,6 +15,7 @@ from hub_ext.web.pages import (
     curating,
     gallery,
     granting,
+    homes,
     images,
     leaving,
     platform,
@@ -87,6 +88,9 @@ _ACCESS: _Pages = [
     (r"access/people/([^/]+)/block", leaving.BlockForm),
     (r"access/people/([^/]+)/let-in", leaving.LetInForm),
     (r"access/people/([^/]+)/heir", leaving.HeirForm),
+    ("access/homes", homes.HomesPage),
+    ("access/homes/confirm", homes.ConfirmHomesPage),
+    ("access/homes/remove", homes.RemoveHomesForm),
     ("access/groups", who.GroupsPage),
     (r"access/groups/([^/]+)", who.GroupPage),
 ]
