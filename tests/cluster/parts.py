@@ -139,6 +139,9 @@ def apiserver(layout: Layout) -> Part:
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",
         "--profiling=false",
+        # Debian's etcd tells no progress of a watch, so that lists by watch fail; and a plain watch from any version on
+        # would be taken for one.
+        "--feature-gates=WatchList=false",
     )
     return Part("kube-apiserver", command, lambda: answers(f"https://{layout.addresses.node}:6443/readyz"))
 
