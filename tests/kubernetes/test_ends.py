@@ -1,0 +1,165 @@
+"""How a server in a pod ends: with its grant, with its longest life unless it is kept, and when nobody uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from tornado.escape import json_encode
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
+
+from tests.functional.test_access_day import forward
+from tests.kubernetes.conftest import UsedCluster
+from tests.kubernetes.platforms import API, ClusterPlatform, Person, wait_for
+
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(900)]
+
+PROFILE = """\
+apiVersion: hub-ext/v1
+kind: Profile
+metadata: {{name: {name}, version: 1, title: {name}, owner: platform-team}}
+spec:
+  description: For tests.
+  access: {{groups: [{group}]}}
+  image: notebooks/standard
+  resources: {{cpu: {{request: 0.01, limit: 1}}, memory: {{request: 64Mi, limit: 512Mi}}}}
+  lifetime: {{idle: {idle}, maximum: {maximum}, extensions: {extensions}}}
+"""
+PROFILES = (
+    PROFILE.format(name="granted", group="nobody-is-in-it", idle=60, maximum=60, extensions=0),
+    PROFILE.format(name="short", group="analysts", idle=60, maximum=1, extensions=1),
+    PROFILE.format(name="brief", group="analysts", idle=1, maximum=60, extensions=0),
+)
+LOOKS = 60.0  # seconds between two looks of a Jupyter server at whether it is idle, and of JupyterHub at its end
+
+
+@pytest.fixture(scope="module")
+def town(cluster: UsedCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterPlatform]:
+    """A platform with profiles that end soon."""
+    made = ClusterPlatform(tmp_path_factory.mktemp("ends"), cluster, proxied=False, HUB_EXT_ENTITLEMENT_GRACE="5")
+    try:
+        made.start()
+        made.approve(*PROFILES)
+        yield made
+    finally:
+        made.close()
+
+
+def server_of(person: Person) -> dict[str, Any]:
+    """Return what she is told of her one server; nothing where it is no more."""
+    items = person.client.get(f"{API}/servers").json()["items"]
+    return dict(items[0]) if items else {}
+
+
+def why_it_ended(person: Person) -> str:
+    ((outcome, reason),) = person.outcomes()
+    assert outcome == "stopped", reason
+    return reason
+
+
+def all_along(what: Callable[[], bool], until: float) -> None:
+    """See that something is true until a time (`time.monotonic`)."""
+    while time.monotonic() < until:
+        assert what()
+        time.sleep(1)
+
+
+# --- nobody uses it --------------------------------------------------------------------------------------------------
+
+
+def work(person: Person, code: str) -> str:
+    """Have a kernel of her server run something, without a page that is open; return the kernel's id."""
+    kernel = person.client.post(f"/user/{person.name}/api/kernels", json={"name": "python3"})
+    assert kernel.status_code == 201, kernel.text
+    found = str(kernel.json()["id"])
+    asyncio.run(_send(person, found, code))
+    wait_for(lambda: state_of(person, found) == "busy")
+    return found
+
+
+async def _send(person: Person, kernel: str, code: str) -> None:
+    url = f"{person.platform.url}/user/{person.name}/api/kernels/{kernel}/channels".replace("http", "ws", 1)
+    headers = {"Authorization": f"token {person.platform.token(person.name)}"}
+    socket = await websocket_connect(HTTPRequest(url, headers=headers, request_timeout=60))
+    about = {"msg_id": uuid4().hex, "msg_type": "execute_request", "username": "", "session": "s", "version": "5.3"}
+    content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
+    message = {"header": about, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
+    await socket.write_message(json_encode(message))
+    while True:  # until the kernel has it: a connection that is closed before loses the message
+        told = await asyncio.wait_for(socket.read_message(), 60)
+        if told is None or '"busy"' in str(told):
+            break
+    socket.close()
+
+
+def state_of(person: Person, kernel: str) -> str:
+    return str(person.client.get(f"/user/{person.name}/api/kernels/{kernel}").json().get("execution_state"))
+
+
+def test_what_nobody_uses_ends_and_a_kernel_that_runs_or_an_open_terminal_is_use(town: ClusterPlatform) -> None:
+    idle, busy, typing = (town.person(name) for name in ("idle", "busy", "typing"))
+    for person in (idle, busy, typing):
+        person.start("brief")
+    work(busy, "import time; time.sleep(3600)")
+    terminal = typing.client.post(f"/user/{typing.name}/api/terminals", json={})
+    assert terminal.status_code == 200, terminal.text
+    begun = time.monotonic()
+    assert idle.ready()
+    wait_for(lambda: "" not in idle.servers(), 60 + 2 * LOOKS + 60, "nobody used it, and it goes on")
+    idle.is_clean()
+    assert "limit" not in why_it_ended(idle)
+    all_along(lambda: busy.ready() and typing.ready(), begun + 60 + 2 * LOOKS + 15)
+    busy.stop()
+    typing.stop()
+
+
+# --- its longest life ------------------------------------------------------------------------------------------------
+
+
+def test_it_ends_after_its_longest_life_and_another_hour_puts_that_off(town: ClusterPlatform) -> None:
+    kept, left = (town.person(name) for name in ("kept", "left"))
+    for person in (kept, left):
+        person.start("short")
+    begun = time.monotonic()
+    address = f"{API}/servers/{server_of(kept)['id']}/keep"
+    early = kept.client.post(address)
+    assert early.status_code == 409, early.text  # it is announced when half of a life of one minute is over
+    wait_for(lambda: kept.client.post(address).status_code == 200)
+    assert (server_of(kept)["kept"], server_of(kept)["can_be_kept"]) == (1, 0)
+    assert kept.client.post(address).status_code == 409
+    wait_for(lambda: "" not in left.servers(), 60 + 2 * LOOKS + 60, "it goes on past its longest life")
+    assert "It reached its time limit of 1 minute" in why_it_ended(left)
+    left.is_clean()
+    all_along(kept.ready, begun + 60 + 2 * LOOKS + 15)
+    assert kept.pod()["spec"]["activeDeadlineSeconds"] == 61 * 60  # the cluster itself knows of the hour
+    kept.stop()
+
+
+# --- its grant; the last, since the clock that counts is never turned back -------------------------------------------
+
+
+def test_with_the_grant_it_is_warned_and_then_stopped(town: ClusterPlatform) -> None:
+    gwen = town.person("gwen")
+    assert gwen.ask("granted").status_code == 403
+    until = (datetime.now(UTC) + timedelta(days=9)).isoformat()
+    grant = {"profile": "granted", "kind": "person", "name": gwen.name, "until": until, "reason": "To test."}
+    given = town.api("clara").post(f"{API}/entitlements", json=grant)
+    assert given.status_code == 201, given.text
+    gwen.start("granted")
+    assert not server_of(gwen)["ending"]
+    forward(town, days=10)
+    wait_for(lambda: server_of(gwen)["ending"])
+    assert gwen.ready()  # warned: it goes on for its grace
+    assert gwen.ask("granted", "second").status_code == 403
+    forward(town, minutes=6)
+    wait_for(lambda: "" not in gwen.servers(), told="its grace is over, and it goes on")
+    assert "Your access ended on" in gwen.outcomes()[0][1]
+    gwen.is_clean()
+    acts = town.api("admin").get(f"{API}/audit", params={"object": f"server:{gwen.name}"}).json()["items"]
+    assert {"server.warn", "server.stop"} <= {one["action"] for one in acts}
