@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from tests.functional.faults import until
 pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform"), pytest.mark.timeout(300)]
 
 API = "/services/workflows/api/v1/"
-MINUTE = 150.0  # seconds: on a machine that does nothing else it takes less than one
+MINUTE = 60.0  # seconds within which everything is taken
 
 
 def notebook() -> dict[str, Any]:
@@ -38,6 +39,16 @@ def busy(platform: Platform, name: str) -> str:
     return str(run.json()["id"])
 
 
+class Clock:
+    """Waits for things that have to be true within a minute from when it was made."""
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + MINUTE
+
+    def until(self, look: Callable[[], Any]) -> None:
+        until(look, self._until - time.monotonic())
+
+
 def state_of(platform: Platform, run_id: str) -> str:
     """Return the state of a run that nobody may ask about any more."""
     database = Database(f"sqlite:///{platform.state / 'hub-ext.sqlite'}")
@@ -57,16 +68,16 @@ def test_whoever_is_blocked_loses_everything_within_a_minute_and_may_be_let_in_a
     admin, run_id = platform.api("admin"), busy(platform, "lea")
     browser = platform.login("lea")
     assert answers(platform, "lea")
-    begun = time.monotonic()
+    clock = Clock()
     assert admin.put(f"{API}people/lea/block", json={"reason": "To test."}).status_code == 200
     lea = platform.api("lea")
     assert lea.post(f"{API}workflows/lea/waits/runs", json={"parameters": {}}).status_code in (401, 403)
-    until(lambda: lea.get("/hub/api/user").status_code == 403, MINUTE)
-    until(lambda: lea.get(f"{API}runs").status_code == 401, MINUTE)
-    until(lambda: not answers(platform, "lea"), MINUTE)
-    until(lambda: state_of(platform, run_id) == "cancelled", MINUTE)
+    clock.until(lambda: lea.get("/hub/api/user").status_code == 403)
+    clock.until(lambda: not answers(platform, "lea"))
+    clock.until(lambda: state_of(platform, run_id) == "cancelled")
+    clock.until(lambda: lea.get(f"{API}runs").status_code == 401)
+    clock.until(lambda: browser.get(f"{API}runs").status_code == 401)
     assert browser.get("/hub/api/user").status_code == 403
-    assert time.monotonic() - begun < MINUTE
     sign_in = {"auth": {"username": "lea", "password": platform.password}}
     refused = httpx.post(f"{platform.url}/hub/api/users/lea/tokens", json=sign_in, trust_env=False, timeout=60)
     assert refused.status_code == 403
@@ -86,9 +97,12 @@ def test_whoever_is_blocked_loses_everything_within_a_minute_and_may_be_let_in_a
 
 def test_the_runs_of_somebody_who_was_deleted_at_the_hub_end_with_her(platform: Platform) -> None:
     run_id = busy(platform, "del")
+    gone, browser, clock = platform.api("del"), platform.login("del"), Clock()
     assert platform.api("admin").delete("/hub/api/users/del").status_code == 204
-    until(lambda: not answers(platform, "del"), MINUTE)
-    until(lambda: state_of(platform, run_id) == "cancelled", MINUTE)
+    clock.until(lambda: not answers(platform, "del"))
+    clock.until(lambda: state_of(platform, run_id) == "cancelled")
+    clock.until(lambda: gone.get(f"{API}runs").status_code == 401)
+    clock.until(lambda: browser.get(f"{API}runs").status_code == 401)
 
 
 def test_the_forms_of_an_admin_are_an_admin_s(platform: Platform) -> None:
@@ -127,8 +141,9 @@ def test_a_token_is_listed_with_its_scopes_and_end_and_is_good_for_nothing_once_
         script.headers["Authorization"] = f"token {made['token']}"
         assert script.get(f"{API}runs").status_code == 200
         assert script.put(f"{API}people/pia/block", json={"reason": "x"}).status_code == 403
+        clock = Clock()
         assert tia.delete(f"/hub/api/users/tia/tokens/{made['id']}").status_code == 204
-        until(lambda: script.get(f"{API}runs").status_code == 401, MINUTE)
+        clock.until(lambda: script.get(f"{API}runs").status_code == 401)
     short = tia.post("/hub/api/users/tia/tokens", json=body | {"expires_in": 1}).json()
     with httpx.Client(base_url=platform.url, trust_env=False, timeout=60) as script:
         script.headers["Authorization"] = f"token {short['token']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,12 +26,16 @@ ROLE_GROUPS = {"curator": ["data-curators"], "auditor": ["data-auditors"], "admi
 class World:
     """The platform and its provider.
 
+    Args:
+        folder: Of its own.
+        **more: Settings, as variables.
+
     Attributes:
         platform: The platform.
         provider: Its provider.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: str) -> None:
         self.platform = Platform(folder / "state")
         self.provider = OidcProvider(folder / "provider", self.platform.url)
         secret = folder / "client-secret"
@@ -47,6 +52,7 @@ class World:
             "HUB_EXT_SIGN_IN_GROUPS": json.dumps(["analysts"]),
             "HUB_EXT_SIGN_IN_REFRESH": "4",
             "HUB_EXT_ROLE_GROUPS": json.dumps(ROLE_GROUPS),
+            **more,
         }
 
     def person(self, sub: str, name: str = "", groups: tuple[str, ...] = ("analysts",), employee: str = "") -> None:
@@ -70,6 +76,12 @@ class World:
         """Return the state of a run that nobody may ask about any more."""
         with self.database() as database, database.read() as session:
             return session.get_one(Run, run_id).state
+
+    def tokens_of(self, name: str) -> int:
+        """Return how many tokens and sessions somebody holds at the Hub, without asking it."""
+        query = "select count(*) from api_tokens join users on users.id = api_tokens.user_id where users.name = ?"
+        with contextlib.closing(sqlite3.connect(self.platform.state / "jupyterhub.sqlite", timeout=30)) as hub:
+            return int(hub.execute(query, (name,)).fetchone()[0])
 
     def groups_at(self, name: str) -> datetime | None:
         """Return when the provider confirmed somebody's groups last."""
