@@ -29,7 +29,10 @@ def test_nobody_reads_a_secret() -> None:
 
 def test_what_bounds_a_namespace_and_what_is_a_persons_cannot_be_deleted() -> None:
     deleted = {right.resource for _, right in EVERY if "delete" in right.verbs}
-    assert deleted == {"pods", "jobs", "secrets", "networkpolicies"}
+    assert deleted == {"pods", "jobs", "secrets", "networkpolicies", "persistentvolumeclaims"}
+    claims = [(name, right) for name, right in EVERY if right.resource == "persistentvolumeclaims"]
+    homes = [(name, right.names) for name, right in claims if "delete" in right.verbs]
+    assert homes == [(HUB, ("home",))]  # of somebody who left, by its name, and by the Hub alone
     changed = [right for _, right in EVERY if right.resource in ("resourcequotas", "limitranges")]
     assert all(right.names == ("hub-ext",) for right in changed if "patch" in right.verbs)
 
