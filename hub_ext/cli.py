@@ -30,6 +30,7 @@ from hub_ext.cli_images import images
 from hub_ext.cli_people import people
 from hub_ext.cli_policy import policy
 from hub_ext.cli_profiles import profiles
+from hub_ext.cli_read_only import read_only
 from hub_ext.settings import HubExt
 
 out = Console(highlight=False, soft_wrap=True)
@@ -339,6 +340,7 @@ cli.add_command(access)
 cli.add_command(budgets)
 cli.add_command(doctor)
 cli.add_command(people)
+cli.add_command(read_only)
 
 
 @cli.group()

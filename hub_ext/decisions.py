@@ -25,6 +25,7 @@ from hub_ext.governance.environments import local_images
 from hub_ext.governance.exceptions import load_exceptions
 from hub_ext.governance.state import Agreed
 from hub_ext.governance.store import CatalogStore
+from hub_ext.maintenance import check_writable
 from hub_ext.settings import HubExt
 from hub_ext.signin.accounts import standing_of
 
@@ -148,7 +149,11 @@ class DecisionPoint:
 
         Returns:
             The decision and its id. On a denial the caller still commits, so that the record stays.
+
+        Raises:
+            ReadOnlyNow: If nothing starts now.
         """
+        check_writable(session)
         catalog, before = self.catalog.fresh(session)
         known = load_exceptions(session, before.clock, shown(request.profile))
         at = self.catalog.now(before)

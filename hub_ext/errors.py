@@ -143,6 +143,17 @@ class Unavailable(HubExtError):
     code = "unavailable"
 
 
+class ReadOnlyNow(Unavailable):
+    """The platform is read-only for a while; `retry_after` is in seconds."""
+
+    title = "Read-only right now"
+    code = "read-only"
+
+    def __init__(self, detail: str, *, hint: str, retry_after: int) -> None:
+        super().__init__(detail, hint=hint)
+        self.retry_after = retry_after
+
+
 class StoreAway(Unavailable):
     """The result store does not answer: not the fault of whoever asked, who waits for it where that is possible."""
 

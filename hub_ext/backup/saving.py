@@ -28,7 +28,7 @@ HUB_FILE = "jupyterhub.sqlite"  # of the embedded default, in the state folder
 KEPT = ("keys", "secrets")  # folders of the state folder that are always part of it
 HOMES = "homes"
 # Of processes that are gone when it is used: leases, and what keeps a start from being made twice for a moment.
-PASSING = ("leases",)
+PASSING = ("leases", "platform_state")
 _Tell = Callable[[str], None]
 
 

@@ -23,6 +23,8 @@ from hub_ext.errors import HubExtError
 
 log = logging.getLogger(__name__)
 
+# The oldest version of the tables whose release may use those of this one.
+USABLE_FROM = "0010"
 _LOCK = 0x68756265  # PostgreSQL advisory lock: "hube"
 
 
@@ -72,6 +74,8 @@ def upgrade(database: Database, to: str = "head") -> None:
             return
         config.attributes["connection"] = connection
         command.upgrade(config, to)
+        if inspect(connection).has_table("platform_state"):
+            connection.execute(text("UPDATE platform_state SET usable_from = :it"), {"it": USABLE_FROM})
 
 
 def _is_newer(connection: Connection) -> bool:

@@ -14,6 +14,7 @@ from hub_ext.db.base import Base, Serial
 from hub_ext.db.budget_tables import Budget, BudgetCharge, BudgetHolder, BudgetMeter
 from hub_ext.db.image_tables import ImageVerification
 from hub_ext.db.source_tables import ProfilesSource
+from hub_ext.db.state_tables import PlatformState
 from hub_ext.db.types import new_id, now
 
 __all__ = [  # what is not made here
@@ -28,6 +29,7 @@ __all__ = [  # what is not made here
     "EntitlementImport",
     "ImageVerification",
     "LeftHome",
+    "PlatformState",
     "ProfilesSource",
     "ProviderSession",
     "UsedOnce",

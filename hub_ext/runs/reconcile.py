@@ -16,6 +16,7 @@ from hub_ext.db.types import now
 from hub_ext.decisions import DecisionPoint
 from hub_ext.errors import HubExtError
 from hub_ext.leases import OwnLease
+from hub_ext.maintenance import Maintenance
 from hub_ext.runs.rounds import LEASE, Rounds
 from hub_ext.runs.states import ACTIVE
 from hub_ext.runs.vault import Vault
@@ -46,6 +47,7 @@ class Reconciler:
         settings: The settings.
         assets: Address prefix of the scripts that reports use.
         decisions: Decides again about runs that waited; None: none is to begin.
+        maintenance: Whether any may begin now; None: always.
     """
 
     def __init__(
@@ -58,9 +60,11 @@ class Reconciler:
         *,
         assets: str | None = None,
         decisions: DecisionPoint | None = None,
+        maintenance: Maintenance | None = None,
     ) -> None:
         self._database = database
         self._runtime = runtime
+        self._maintenance = maintenance
         self._lease = OwnLease(database, LEASE, _LEASE)
         self._rounds = Rounds(
             database,
@@ -122,7 +126,7 @@ class Reconciler:
             self._swept = time.monotonic()
             self._runtime.prepare()
             self._rounds.sweep()
-        return self._rounds.look()
+        return self._rounds.look(start=self._maintenance is None or self._maintenance.look() is None)
 
     def _leave(self) -> None:
         self._rounds.close()

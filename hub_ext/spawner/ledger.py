@@ -24,6 +24,7 @@ from hub_ext.db.types import now
 from hub_ext.decisions import CatalogStore, DecisionPoint, parse_request
 from hub_ext.errors import InvalidInput, Unavailable
 from hub_ext.governance.shapes import read_time
+from hub_ext.maintenance import check_writable
 from hub_ext.people import Person
 from hub_ext.settings import HubExt
 from hub_ext.spawner.asking import Typed
@@ -185,8 +186,11 @@ class Ledger:
             Forbidden: If her session or token may not ask.
             InvalidInput: If it cannot be; `problems` name the fields.
             Conflict: If she may use it already, or too many requests of hers wait.
+            ReadOnlyNow: If nothing can be changed now.
         """
         check_may_ask(person)
+        with self.database.read() as session:
+            check_writable(session)
         until = read_time("until", typed.until) if typed.until.strip() else None
         requests = AccessRequests(Entitlements(self.database, self.decisions.catalog, self.settings), self.decisions)
         requests.ask(person, typed.profile, typed.reason, until)

@@ -28,6 +28,7 @@ log = structlog.get_logger("hub_ext.web")
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
+_LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"[A-Za-z0-9.\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
@@ -39,6 +40,7 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
     Attributes:
         public: No sign-in is needed.
         streams: The response lasts as long as somebody listens.
+        changes: Its POST, PUT, PATCH and DELETE change something, and are refused while nothing may be changed.
         sign_in_page: Who is not signed in is led to the Hub's sign-in, for a GET that a browser navigates to.
         person: Who asks, with her groups as the Hub said at most `hub.BELIEVED` seconds ago.
         request_id: Finds this request in the log.
@@ -47,6 +49,7 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
 
     public: ClassVar[bool] = False
     streams: ClassVar[bool] = False
+    changes: ClassVar[bool] = True
     sign_in_page: ClassVar[bool] = False
 
     person: Person
@@ -69,6 +72,7 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
             NotSignedIn: If nobody is.
             Forbidden: If she may not reach this service, or a browser's request may have been forged.
             Unavailable: If the Hub does not answer.
+            ReadOnlyNow: If it would change something, and nothing may be changed.
         """
         run_id = self.path_kwargs.get("run_id")
         if run_id:
@@ -88,6 +92,10 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
             raise NotSignedIn("Nobody is signed in.", hint="Sign in, or send a token: Authorization: token <token>.")
         self.person = person
         structlog.contextvars.bind_contextvars(user=person.name)
+        if self.changes and self.request.method not in _LOOKING:
+            await self.call(self.context.maintenance.check)
+        elif self.sign_in_page and self.context.maintenance.is_old:
+            await self.call(self.context.maintenance.look)  # pages say so
 
     async def identify(self) -> Person | None:
         """Return who asks, None when nobody is signed in.

@@ -18,6 +18,7 @@ from hub_ext.governance.checking import BackgroundChecks
 from hub_ext.governance.checks import Checks
 from hub_ext.governance.desk import Desk
 from hub_ext.homes.records import Homes
+from hub_ext.maintenance import Maintenance
 from hub_ext.people import Person
 from hub_ext.settings import HubExt
 from hub_ext.sharing.drafts import Drafts, DraftsSweep
@@ -73,6 +74,7 @@ class Context:
         syncing: Asks it again and again; None where profiles come from a folder.
         drafts: Notebooks between upload and publishing.
         sweeping: Deletes those that are over.
+        maintenance: Whether anything may be changed.
         sealed: Seals what browsers carry.
         auth: The Hub's sign-in.
         hub: The Hub's API.
@@ -109,6 +111,7 @@ class Context:
     syncing: RepositoryWatch | None
     drafts: Drafts
     sweeping: DraftsSweep
+    maintenance: Maintenance
     sealed: Sealed
     auth: ServiceAuth
     hub: HubClient

@@ -8,7 +8,7 @@ from typing import Any
 from tornado.web import HTTPError
 
 from hub_ext import errors
-from hub_ext.errors import HubExtError, InvalidInput, RateLimited, Unavailable
+from hub_ext.errors import HubExtError, InvalidInput, RateLimited, ReadOnlyNow, Unavailable
 
 # The most derived class that is named here counts.
 STATUS: dict[type[HubExtError], int] = {
@@ -24,6 +24,7 @@ STATUS: dict[type[HubExtError], int] = {
     errors.RateLimited: 429,
     errors.StorageFull: 507,
     errors.Unavailable: 503,
+    errors.ReadOnlyNow: 503,
     errors.StoreAway: 503,
     HubExtError: 500,
 }
@@ -108,7 +109,7 @@ def headers_of(error: BaseException | None) -> dict[str, str]:
     """Return the headers that go with an error."""
     if isinstance(error, errors.NotSignedIn):
         return {"WWW-Authenticate": 'Bearer realm="hub-ext"'}
-    if isinstance(error, RateLimited):
+    if isinstance(error, RateLimited | ReadOnlyNow):
         return {"Retry-After": str(error.retry_after)}
     if isinstance(error, RangeUnmet):
         return {"Content-Range": f"bytes */{error.size}"}

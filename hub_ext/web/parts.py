@@ -22,6 +22,7 @@ from hub_ext.governance.overview import Overview
 from hub_ext.homes.records import Homes
 from hub_ext.images.watch import ImageWatch
 from hub_ext.looking import Looking
+from hub_ext.maintenance import Maintenance
 from hub_ext.repository.syncing import Repository, RepositoryWatch
 from hub_ext.runs.executors import Executors
 from hub_ext.runs.live import Live
@@ -64,7 +65,10 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
     runtime = make_runtime(settings, catalog, mirror, tokens)
     entitlements = Entitlements(database, catalog, settings)
     transfer = Transfer(entitlements)
-    reconciler = Reconciler(database, store, vault, runtime, settings, assets=assets, decisions=decisions)
+    maintenance = Maintenance(database)
+    reconciler = Reconciler(
+        database, store, vault, runtime, settings, assets=assets, decisions=decisions, maintenance=maintenance
+    )
     sealer, images = Sealer(database), ImageWatch(database, catalog, settings)
     repository = Repository(database, catalog, settings)
 
@@ -108,6 +112,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         syncing=RepositoryWatch(database, repository, settings) if repository.source is not None else None,
         drafts=drafts,
         sweeping=DraftsSweep(database, drafts),
+        maintenance=maintenance,
         sealed=sealed,
         auth=auth,
         hub=hub,
@@ -150,6 +155,6 @@ async def run(context: Context, stop: asyncio.Event) -> None:
 
 
 async def _publish_shipped(context: Context) -> None:
-    if context.settings.notebooks.is_dir():
+    if context.settings.notebooks.is_dir() and await asyncio.to_thread(context.maintenance.look) is None:
         published = await asyncio.to_thread(publish_shipped, context.publisher, context.settings.notebooks)
         log.info("the workflows that ship are published", count=len(published))

@@ -9,7 +9,7 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from hub_ext.db.migrate import NewerDatabase, _config, differences, upgrade
+from hub_ext.db.migrate import USABLE_FROM, NewerDatabase, _config, differences, upgrade
 from hub_ext.db.session import Database
 from hub_ext.db.tables import Base
 
@@ -185,5 +185,13 @@ def test_what_never_was_a_version_is_refused(empty):
     upgrade(empty)
     with empty.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = 'none'"))
+        connection.execute(text("DROP TABLE platform_state"))
     with pytest.raises(NewerDatabase):
         upgrade(empty)
+
+
+def test_each_release_says_which_may_use_its_tables(empty):
+    upgrade(empty)
+    with empty.engine.connect() as connection:
+        assert connection.execute(text("SELECT usable_from FROM platform_state")).scalar() == USABLE_FROM
+    assert USABLE_FROM in REVISIONS[:-1]

@@ -48,6 +48,10 @@ def book(source: str) -> dict[str, Any]:
     return dict(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source, id="one")]))
 
 
+def maintenance() -> dict[str, str]:
+    return {"until": (datetime.now(UTC) + timedelta(hours=1)).isoformat(), "why": "To test."}
+
+
 @dataclass(frozen=True)
 class Row:
     """What one operation answers to whom.
@@ -273,6 +277,10 @@ ROWS = [
     Row("POST homes/removal", 404, 403, owned_by="admin", options=lambda world: {"json": {"names": ["never-was"]}}),
     Row("GET audit", 200, 403, owned_by="admin"),
     Row("GET audit/verification", 200, 403, owned_by="admin"),
+    Row("GET read-only", 200, 200),
+    # Each ends at once what the one before began: the platform is shared.
+    Row("PUT read-only", 200, 403, owned_by="admin", options=lambda world: {"json": maintenance()}),
+    Row("DELETE read-only", 204, 403, owned_by="admin"),
     Row("GET health", 200, 200, stranger=200),
     Row("GET openapi.json", 200, 200, stranger=200),
 ]

@@ -90,6 +90,8 @@ class AllVersions(CatalogHandler):
 class Checks(CatalogHandler):
     """`profile-checks`."""
 
+    changes = False
+
     @operation(
         "Check the text of a profile file",
         {200: Answer("What it would be as a proposal; nothing is kept", curated.Draft)},
@@ -214,6 +216,8 @@ class VersionChecks(CatalogHandler):
 
 class VersionRendering(CatalogHandler):
     """`profiles/{name}/versions/{number}/rendering`."""
+
+    changes = False
 
     @operation(
         "Show exactly what a start would make",

@@ -18,7 +18,7 @@ _STREAM = {200: Answer("Events, until the browser goes", media=("text/event-stre
 _MOST = 20
 
 # What one may hear of without naming one of one's own.
-TOPICS_OF_ALL = ("runs", "workflows", "access")
+TOPICS_OF_ALL = ("runs", "workflows", "access", "platform")
 TOPICS_OF_OWNERS = ("requests",)  # for who answers them, and who reads all
 TOPICS_OF_CATALOG = ("profiles", "exceptions")  # for who looks after the catalog
 
@@ -43,7 +43,7 @@ def allowed_topics(context: Context, person: Person, asked: str) -> list[str]:
 
 
 def _topic(context: Context, person: Person, name: str) -> str:
-    if name == "workflows":
+    if name in ("workflows", "platform"):
         return name
     if name in TOPICS_OF_CATALOG:
         if not reads_catalog(person):
@@ -59,7 +59,9 @@ def _topic(context: Context, person: Person, name: str) -> str:
         return "access"
     kind, _, run_id = name.partition(":")
     if kind != "run" or not run_id:
-        raise InvalidInput.of("topics", "may be runs, workflows, access, requests, profiles, exceptions and run:<id>")
+        raise InvalidInput.of(
+            "topics", "may be runs, workflows, access, platform, requests, profiles, exceptions and run:<id>"
+        )
     check_run(context, person, run_id)
     return name
 

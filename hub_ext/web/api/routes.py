@@ -18,6 +18,7 @@ from hub_ext.web.api import (
     health,
     homes,
     images,
+    maintenance,
     people,
     profiles,
     results,
@@ -147,6 +148,7 @@ ROUTES = (
     Route("runs/{run_id}/events", events.RunEvents, "events"),
     Route("audit", audit.Audit, "audit"),
     Route("audit/verification", audit.Verification, "audit"),
+    Route("read-only", maintenance.ReadOnlyMode, "service"),
     Route("health", health.Health, "service"),
     Route("openapi.json", Description, "service"),
 )

@@ -232,6 +232,8 @@ class Workflows(TakesNotebook, ApiHandler):
 class Inspect(TakesNotebook, ApiHandler):
     """`workflows/inspect`."""
 
+    changes = False
+
     @operation(
         "Look at a notebook",
         {200: Answer("What it would be as a workflow; nothing was stored", models.Inspection)},

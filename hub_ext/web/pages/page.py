@@ -58,6 +58,7 @@ class Page(BaseHandler):
             "person": person,
             "navigation": self.navigation(person) if person else [],
             "settings": self.context.settings,
+            "read_only": self.context.maintenance.known,
             "topics": ",".join(self._topics(person)),
             "static": lambda path: rendering.static_link(prefix, path),
             "xsrf_token": _text(self.xsrf_token) if person else "",

@@ -18,6 +18,7 @@ from hub_ext.web.pages import (
     homes,
     images,
     leaving,
+    maintenance,
     platform,
     publish,
     run,
@@ -97,6 +98,7 @@ _ACCESS: _Pages = [
 _REST: _Pages = [
     ("audit", platform.AuditPage),
     ("audit/verify", platform.VerifyPage),
+    ("read-only", maintenance.MaintenancePage),
     ("help", platform.HelpPage),
     ("oauth_callback", signin.SignedIn),
     ("banner.css", platform.BannerStyle),

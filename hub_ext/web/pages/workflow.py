@@ -197,6 +197,8 @@ class RunForm(_OfWorkflow):
 class CheckForm(_OfWorkflow):
     """``w/{owner}/{name}/check``: says what is wrong so far, for fields that were left."""
 
+    changes = False
+
     async def post(self, owner: str, name: str) -> None:
         """Check by the same schema as the order itself."""
         view = await self.view(owner, name, self.text("version"))

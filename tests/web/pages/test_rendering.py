@@ -35,6 +35,7 @@ def page(template: str, **values: Any) -> str:
         "static": lambda path: f"{BASE}static/{path}",
         "xsrf_token": "token",
         "topics": "runs",
+        "read_only": None,
     }
     return rendering.render(template, **(common | values))
 
