@@ -160,7 +160,7 @@ def test_no_run_is_lost_done_twice_or_told_wrongly_whatever_is_taken_away(releas
     began = time.monotonic()
     with Trouble(release, SEED) as trouble:
         plan = {
-            RUNS // 4: lambda: trouble.kill("postgresql"),
+            RUNS // 4: lambda: trouble.kill("postgresql", seen_dead=True),
             RUNS // 2: lambda: trouble.take_store(STORE_AWAY),
             3 * RUNS // 4: lambda: trouble.kill("hub"),
         }

@@ -66,15 +66,19 @@ class Trouble:
             if one["status"].get("phase") == "Running" and "deletionTimestamp" not in one["metadata"]
         ]
 
-    def kill(self, part: str) -> None:
-        """Kill a pod of a part, without a word of warning."""
+    def kill(self, part: str, *, seen_dead: bool = False) -> None:
+        """Kill a pod of a part, without a word of warning.
+
+        Args:
+            part: Which.
+            seen_dead: Another one may come only when its process is gone, as on one volume it has to be.
+        """
         pods = self.pods(part)
         if pods:
             self.note(f"{part} killed")
             with contextlib.suppress(ClusterError):  # it has gone by itself
-                self.release.kubectl(
-                    "delete", "pod", self._random.choice(pods), "--grace-period=0", "--force", "--wait=false"
-                )
+                how = ("--grace-period=1",) if seen_dead else ("--grace-period=0", "--force")
+                self.release.kubectl("delete", "pod", self._random.choice(pods), *how, "--wait=false")
 
     def _kill_replicas(self) -> None:
         while not self._stop.wait(self._random.uniform(*_BETWEEN)):
