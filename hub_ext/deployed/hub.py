@@ -37,7 +37,7 @@ _NEEDED = (
     "JUPYTERHUB_CRYPT_KEY",
 )
 _turns: list[object] = []  # what holds this process's turn, until it ends
-_ROUTES_EVERY = 30  # seconds: a proxy that was started anew has no routes until the Hub looks
+_ROUTES_EVERY = 30  # seconds: all routes are compared; one that has none at all is seen sooner (`deployed/proxy.py`)
 
 
 def configure_hub(c: Config, environ: Mapping[str, str], further: Path | None = None) -> None:
@@ -61,6 +61,7 @@ def configure_hub(c: Config, environ: Mapping[str, str], further: Path | None = 
     for name in settings.trait_names(config=True):
         c.HubExt[name] = getattr(settings, name)
     _addresses(c, environ)
+    c.FollowedProxy.route = f"/services/{settings.service_name}"
     _habits(c, environ)
     if environ.get("HUB_EXT_SIGN_IN") == "embedded":
         _one_password(c, settings, environ)
@@ -89,7 +90,7 @@ def _addresses(c: Config, environ: Mapping[str, str]) -> None:
     c.JupyterHub.upgrade_db = True
     if environ.get("HUB_EXT_PUBLIC_URL"):
         c.JupyterHub.public_url = environ["HUB_EXT_PUBLIC_URL"]
-    c.JupyterHub.proxy_class = "configurable-http-proxy"
+    c.JupyterHub.proxy_class = "hub_ext.deployed.proxy.FollowedProxy"
     c.ConfigurableHTTPProxy.should_start = False
     c.ConfigurableHTTPProxy.api_url = environ["HUB_EXT_PROXY_API_URL"]
     c.ConfigurableHTTPProxy.auth_token = environ["CONFIGPROXY_AUTH_TOKEN"]

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -22,7 +22,7 @@ from tests.cluster import chart, environment
 from tests.cluster.builds import HELM
 from tests.cluster.layout import PROJECT
 from tests.functional.conftest import HEALTH, Platform
-from tests.kubernetes.platforms import API
+from tests.kubernetes.platforms import API, PATIENCE
 
 if TYPE_CHECKING:
     from tests.kubernetes.conftest import UsedCluster
@@ -226,6 +226,14 @@ class Release(Platform):
         while not self.answers():
             assert time.monotonic() < deadline, self.told()
             time.sleep(0.1)
+
+    def until(self, what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+        """Return the first true answer; a test that gets none shows what is known of the release."""
+        deadline = time.monotonic() + seconds
+        while not (found := what()):
+            assert time.monotonic() < deadline, self.told()
+            time.sleep(0.05)
+        return found
 
     def told(self) -> str:
         """Return what is known of its pods, for a test that fails."""

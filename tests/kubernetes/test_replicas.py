@@ -151,7 +151,7 @@ def test_no_run_is_lost_done_twice_or_told_wrongly_whatever_is_taken_away(releas
     orders = Orders(release)
     orders.publish()
     orders.order(0)
-    wait_for(lambda: orders.open() == 0, PATIENCE, release.told())
+    release.until(lambda: orders.open() == 0)
     server = f"/hub/api/users/{orders.name}/server"
     assert orders.client.post(server, json={"profile": "scratch", "options": {}}).status_code in (201, 202)
     wait_for(lambda: orders.client.get(f"/hub/api/users/{orders.name}").json()["servers"].get("", {}).get("ready"))
@@ -168,7 +168,7 @@ def test_no_run_is_lost_done_twice_or_told_wrongly_whatever_is_taken_away(releas
             until_answered(lambda: orders.open() < AT_ONCE, 300, "nothing ended")
             orders.order(number)
             plan.get(number, lambda: None)()
-    wait_for(trouble.is_whole, PATIENCE, release.told())
+    release.until(trouble.is_whole)
     healthy = time.monotonic()
     wrong = told_wrongly(orders)
     while wrong and time.monotonic() - healthy < TRUE_WITHIN:
@@ -204,13 +204,35 @@ def test_a_replica_that_is_told_to_end_hands_over_within_seconds(release: Releas
     orders = Orders(release)
     orders.publish()
     orders.order(1000)
-    wait_for(lambda: orders.open() == 0, PATIENCE, release.told())
+    release.until(lambda: orders.open() == 0)
     trouble = Trouble(release, SEED)
     for pod in trouble.pods("service"):
         release.kubectl("delete", "pod", pod, "--wait=false")
         began = time.monotonic()
         orders.order(1001 + len(orders.made))
-        wait_for(lambda: orders.open() == 0, PATIENCE, release.told())
+        release.until(lambda: orders.open() == 0)
         print(f"a run after SIGTERM to {pod}: {time.monotonic() - began:.1f} s; refused: {dict(orders.refused)}")
-        wait_for(trouble.is_whole, PATIENCE, release.told())
+        release.until(trouble.is_whole)
     assert orders.refused == {}
+
+
+def test_a_proxy_that_is_started_anew_leads_to_servers_within_seconds(release: Release) -> None:
+    orders = Orders(release)
+    server = f"/hub/api/users/{orders.name}/server"
+    assert orders.client.post(server, json={"profile": "scratch", "options": {}}).status_code in (201, 202)
+    release.until(lambda: orders.client.get(f"/user/{orders.name}/api").status_code == 200)
+    Trouble(release, SEED).kill("proxy")
+
+    def leads(path: str) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return orders.client.get(path, timeout=2).status_code == 200
+        return False
+
+    wait_for(lambda: not leads("/hub/login"), PATIENCE)
+    release.until(lambda: leads("/hub/login"))
+    back = time.monotonic()
+    release.until(lambda: leads(f"/user/{orders.name}/api"))
+    took = time.monotonic() - back
+    print(f"from the proxy's first answer to the server's: {took:.1f} s")
+    assert took < TRUE_WITHIN
+    assert orders.client.delete(server).status_code in (202, 204)

@@ -86,7 +86,7 @@ class Work:
         self.server = f"/hub/api/users/{self.name}/server"
         asked = self.client.post(self.server, json={"profile": "scratch", "options": {}})
         assert asked.status_code in (201, 202), asked.text
-        wait_for(self.is_ready, PATIENCE, release.told())
+        release.until(self.is_ready)
         self.uid = self.pod()
 
     def is_ready(self) -> bool:
@@ -112,9 +112,9 @@ class Work:
     def is_whole(self, run: str) -> None:
         """See that her server is the one that it was, and that a run ends as it should."""
         assert self.pod() == self.uid
-        wait_for(self.is_ready, PATIENCE, self.release.told())
+        self.release.until(self.is_ready)
         assert self.client.get(f"/user/{self.name}/api").status_code == 200
-        found = wait_for(lambda: ended(self.client, run), PATIENCE, self.release.told())
+        found = self.release.until(lambda: ended(self.client, run))
         assert (found["state"], found["reason"]) == ("succeeded", "")
 
 
