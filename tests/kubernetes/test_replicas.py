@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.functional, pytest.mark.timeout(300 + 20 * RUNS)]
 SEED = int(os.environ.get("HUB_EXT_FAULT_SEED", "7"))
 AT_ONCE = 5  # runs that are ordered and have not ended
 STORE_AWAY = 30.0  # seconds
+BETWEEN = (4.0, 9.0) if RUNS <= 50 else (8.0, 20.0)  # seconds from one replica that is killed to the next
 TRUE_WITHIN = 15.0  # seconds
 ENDED = ("succeeded", "failed", "cancelled", "lost")
 ROLES = {"clara": ["curator"], "rene": ["curator"], "aude": ["auditor"]}
@@ -158,7 +159,7 @@ def test_no_run_is_lost_done_twice_or_told_wrongly_whatever_is_taken_away(releas
     pod = ("get", "pod", "server", "-n", orders.namespace)
     before = release.cluster.kubectl.json(*pod)["metadata"]["uid"]
     began = time.monotonic()
-    with Trouble(release, SEED) as trouble:
+    with Trouble(release, SEED, BETWEEN) as trouble:
         plan = {
             RUNS // 4: lambda: trouble.kill("postgresql", seen_dead=True),
             RUNS // 2: lambda: trouble.take_store(STORE_AWAY),

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from tests.kubernetes.charts import Release
 
 _RESULTS = "/srv/hub-ext/results"
-_BETWEEN = (4.0, 9.0)  # seconds between two replicas that are killed
+_BETWEEN = (4.0, 9.0)
+_LEFT = 2  # that are ready when one of the three is killed
 
 
 class Trouble:
@@ -28,11 +29,13 @@ class Trouble:
     Args:
         release: The release.
         seed: Of what is random.
+        between: Seconds between two replicas that are killed, at least and at most.
     """
 
-    def __init__(self, release: Release, seed: int) -> None:
+    def __init__(self, release: Release, seed: int, between: tuple[float, float] = _BETWEEN) -> None:
         self.release = release
         self.done: list[tuple[float, str]] = []
+        self._between = between
         self._random = random.Random(seed)
         self._began = time.monotonic()
         self._stop = threading.Event()
@@ -81,8 +84,17 @@ class Trouble:
                 self.release.kubectl("delete", "pod", self._random.choice(pods), *how, "--wait=false")
 
     def _kill_replicas(self) -> None:
-        while not self._stop.wait(self._random.uniform(*_BETWEEN)):
-            self.kill("service")
+        while not self._stop.wait(self._random.uniform(*self._between)):
+            if self._ready_replicas() >= _LEFT:  # on a busy machine they come back slower than they are killed
+                self.kill("service")
+
+    def _ready_replicas(self) -> int:
+        with contextlib.suppress(ClusterError):
+            about = self.release.cluster.kubectl.json(
+                "get", "deployment", "hub-ext-service", "-n", self.release.namespace
+            )
+            return int(about["status"].get("readyReplicas", 0))
+        return 0
 
     def take_store(self, seconds: float) -> None:
         """Let the result store answer nobody for some seconds."""
