@@ -5,6 +5,7 @@ The image's `jupyterhub_config.py` calls this; the chart sets the environment. N
 
 from __future__ import annotations
 
+import atexit
 import json
 from collections.abc import Mapping
 from importlib import import_module
@@ -36,7 +37,6 @@ _NEEDED = (
     "JPY_COOKIE_SECRET",
     "JUPYTERHUB_CRYPT_KEY",
 )
-_turns: list[object] = []  # what holds this process's turn, until it ends
 _ROUTES_EVERY = 30  # seconds: all routes are compared; one that has none at all is seen sooner (`deployed/proxy.py`)
 
 
@@ -72,7 +72,8 @@ def configure_hub(c: Config, environ: Mapping[str, str], further: Path | None = 
     turn = take_turn(environ["HUB_EXT_HUB_DATABASE_URL"], HUB_PORT)  # last: nobody answers from here until it is up
     if turn is not None:
         turn.keep()
-        _turns.append(turn)
+        # The loop has ended by then; what Python still tidies up takes seconds on a busy machine.
+        atexit.register(turn.close)
 
 
 def _load(settings: HubExt) -> None:
