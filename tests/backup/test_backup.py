@@ -175,7 +175,7 @@ def test_homes_may_be_left_out(database: Database, filled: HubExt, tmp_path: Pat
     path, saved = _saved(filled, tmp_path, homes=False)
     assert saved.files == 2
     with tarfile.open(path) as found:
-        assert not [name for name in found.getnames() if "homes" in name]
+        assert not [name for name in found.getnames() if name.startswith("state/homes")]
 
 
 # -- what is refused, and leaves nothing -------------------------------------------------------------------------------
