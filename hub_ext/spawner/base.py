@@ -250,6 +250,12 @@ class DecidedSpawner(Spawner):
         self.progress_of_start.tell(20, f"Starting {profile.metadata.title}: {usually(typical)}")
         self.progress_of_start.booting(typical or _FIRST_GUESS)
 
+    @property
+    def service_prefix(self) -> str:
+        """Path of the sharing service, where a server asks when it ends; empty where the Hub knows no such service."""
+        service = (self.user.settings.get("services") or {}).get(self.settings_of_ours.service_name)
+        return str(getattr(service, "prefix", "") or "")
+
     # Outcomes.
 
     def words_of_end(self) -> str:

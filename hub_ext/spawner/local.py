@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from jupyterhub.spawner import SimpleLocalProcessSpawner
 from jupyterhub.utils import url_path_join
 from traitlets import default
 
+from hub_ext import executor
 from hub_ext.catalog.idleness import idle_arguments
 from hub_ext.catalog.models import Profile, Spec
 from hub_ext.catalog.quantities import parse_size
@@ -29,6 +31,9 @@ _ROUTE_WITHIN = 1.5  # seconds that a route which is being added gets, before it
 _GRACE = 5.0  # seconds that a server gets to end by itself
 _MARK = "HUB_EXT_SERVER_START"
 _KEPT = ["LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ"]
+# Not imported here: it needs Jupyter Server, and the Hub does not.
+_ANNOUNCE = "hub_ext.executor.announce"
+_LAB_EXTENSIONS = Path(executor.__file__).parent / "announce" / "labextensions"
 _AGAIN = "Try again; if it happens again, tell an admin the time."
 
 
@@ -94,7 +99,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
         self.ip, self.port = "127.0.0.1", free_port()
         self.mem_limit, self.mem_guarantee = parse_size(spec.resources.memory.limit), None
         self.cpu_limit, self.cpu_guarantee = spec.resources.cpu.limit, None
-        self.args = idle_arguments(spec.lifetime.idle)
+        self.args = [*idle_arguments(spec.lifetime.idle), *self._announcing(python)]
         if os.geteuid() == 0:  # in a container, mostly; JupyterLab wants to be asked
             self.args.append("--allow-root")
         self._limit = f"{spec.lifetime.maximum} minutes"
@@ -103,9 +108,19 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
         self.environment = {
             "PATH": f"{Path(python).parent}:{os.environ.get('PATH', os.defpath)}",
             "HUB_EXT_URL": str(getattr(proxy, "public_url", "")).rstrip("/"),
+            "HUB_EXT_SERVICE_PREFIX": self.service_prefix,
             _MARK: self.start_id,
         }
         self.remember_token()
+
+    def _announcing(self, python: str) -> list[str]:
+        """Return what has JupyterLab tell of the server's end; in an environment of somebody's own, hub-ext is not."""
+        if python != sys.executable:
+            return []
+        return [
+            f"--ServerApp.jpserver_extensions={{'{_ANNOUNCE}': True}}",
+            f"--LabApp.extra_labextensions_path={_LAB_EXTENSIONS}",
+        ]
 
     def _execute(self, command: list[str]) -> None:
         home = Path(self.home_dir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -38,7 +39,19 @@ def test_the_wheel_holds_the_code_of_the_executor_and_nothing_else(installed: Pa
     ours = {path.relative_to(CODE) for path in CODE.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     package = installed / "hub_ext_executor"
     assert {path.relative_to(package) for path in package.rglob("*") if path.is_file()} == ours
-    assert {path.name for path in installed.iterdir()} == {"hub_ext_executor", "hub_ext_executor-0.1.0.dist-info"}
+    beside = {f"hub_ext_executor-0.1.0.{kind}" for kind in ("dist-info", "data")}
+    assert {path.name for path in installed.iterdir()} == {"hub_ext_executor", *beside}
+
+
+def test_what_tells_in_jupyterlab_when_a_server_ends_is_where_jupyter_looks_for_it(installed: Path) -> None:
+    data = installed / "hub_ext_executor-0.1.0.data" / "data"
+    lab = data / "share" / "jupyter" / "labextensions" / "hub-ext-announce"
+    about = json.loads((lab / "package.json").read_text())
+    assert about["name"] == lab.name
+    assert (lab / about["jupyterlab"]["_build"]["load"]).is_file()
+    config = data / "etc" / "jupyter" / "jupyter_server_config.d" / "hub-ext-executor.json"
+    assert json.loads(config.read_text()) == {"ServerApp": {"jpserver_extensions": {"hub_ext_executor.announce": True}}}
+    assert (installed / "hub_ext_executor" / "announce" / "__init__.py").is_file()
 
 
 @pytest.mark.parametrize("path", sorted(CODE.glob("*.py")), ids=lambda path: path.name)

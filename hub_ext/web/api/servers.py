@@ -24,6 +24,7 @@ class Server(Given):
     ready_at: datetime | None
     ends_at: datetime = Field(description="Whether it is used or not. One that nobody uses ends earlier.")
     ending: str = Field(description="Why it ends sooner than usual: it runs by no right any more. Empty: it does not.")
+    announced: bool = Field(description="Whether its end is near enough to be told of.")
     kept: int = Field(description="Hours that it was kept for, past its usual end.")
     can_be_kept: int = Field(description="How many more hours it can be kept for.")
 
@@ -45,6 +46,7 @@ def given(one: Lasting) -> Server:
         ready_at=start.ready_at,
         ends_at=one.ends_at,
         ending=start.must_end_why,
+        announced=one.announced,
         kept=start.kept,
         can_be_kept=one.left,
     )
