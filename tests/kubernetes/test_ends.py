@@ -33,7 +33,7 @@ spec:
 """
 PROFILES = (
     PROFILE.format(name="granted", group="nobody-is-in-it", idle=60, maximum=60, extensions=0),
-    PROFILE.format(name="short", group="analysts", idle=60, maximum=1, extensions=1),
+    PROFILE.format(name="short", group="analysts", idle=60, maximum=2, extensions=1),
     PROFILE.format(name="brief", group="analysts", idle=1, maximum=60, extensions=0),
 )
 LOOKS = 60.0  # seconds between two looks of a Jupyter server at whether it is idle, and of JupyterHub at its end
@@ -119,7 +119,16 @@ def test_what_nobody_uses_ends_and_a_kernel_that_runs_or_an_open_terminal_is_use
     typing.stop()
 
 
-# --- its longest life ------------------------------------------------------------------------------------------------
+# --- its longest life, which JupyterLab tells, too -------------------------------------------------------------------
+
+
+def told_in_jupyterlab(person: Person) -> dict[str, Any]:
+    """Return what JupyterLab hears of the end: from the server in the pod, with that server's own token."""
+    module = person.client.get(f"/user/{person.name}/lab/extensions/hub-ext-announce/static/remoteEntry.js")
+    assert module.status_code == 200
+    answer = person.client.get(f"/user/{person.name}/hub-ext/end")
+    assert answer.status_code == 200, answer.text
+    return {"announced": False} | dict(answer.json())
 
 
 def test_it_ends_after_its_longest_life_and_another_hour_puts_that_off(town: ClusterPlatform) -> None:
@@ -129,15 +138,17 @@ def test_it_ends_after_its_longest_life_and_another_hour_puts_that_off(town: Clu
     begun = time.monotonic()
     address = f"{API}/servers/{server_of(kept)['id']}/keep"
     early = kept.client.post(address)
-    assert early.status_code == 409, early.text  # it is announced when half of a life of one minute is over
+    assert early.status_code == 409, early.text  # it is announced when half of a life of two minutes is over
+    wait_for(lambda: told_in_jupyterlab(kept)["announced"])
+    assert told_in_jupyterlab(kept)["can_be_kept"] == 1
     wait_for(lambda: kept.client.post(address).status_code == 200)
     assert (server_of(kept)["kept"], server_of(kept)["can_be_kept"]) == (1, 0)
     assert kept.client.post(address).status_code == 409
-    wait_for(lambda: "" not in left.servers(), 60 + 2 * LOOKS + 60, "it goes on past its longest life")
-    assert "It reached its time limit of 1 minute" in why_it_ended(left)
+    wait_for(lambda: "" not in left.servers(), 120 + 2 * LOOKS + 60, "it goes on past its longest life")
+    assert "It reached its time limit of 2 minutes" in why_it_ended(left)
     left.is_clean()
-    all_along(kept.ready, begun + 60 + 2 * LOOKS + 15)
-    assert kept.pod()["spec"]["activeDeadlineSeconds"] == 61 * 60  # the cluster itself knows of the hour
+    all_along(kept.ready, begun + 120 + 2 * LOOKS + 15)
+    assert kept.pod()["spec"]["activeDeadlineSeconds"] == 62 * 60  # the cluster itself knows of the hour
     kept.stop()
 
 
