@@ -31,7 +31,7 @@ RUNS = int(os.environ.get("HUB_EXT_FAULT_RUNS", "20"))
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(300 + 20 * RUNS)]
 
 SEED = int(os.environ.get("HUB_EXT_FAULT_SEED", "7"))
-AT_ONCE = 5  # runs that are ordered and have not ended
+AT_ONCE = 5 if RUNS <= 50 else 8  # runs that are ordered and have not ended
 STORE_AWAY = 30.0  # seconds
 BETWEEN = (4.0, 9.0) if RUNS <= 50 else (8.0, 20.0)  # seconds from one replica that is killed to the next
 TRUE_WITHIN = 15.0  # seconds
