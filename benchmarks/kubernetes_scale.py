@@ -214,57 +214,62 @@ def ours(folder: Path, cluster: UsedCluster, many: int) -> dict[str, Any]:
         platform.close()
 
 
-def theirs(folder: Path, cluster: UsedCluster, many: int) -> dict[str, Any]:
-    """Measure a stock JupyterHub with KubeSpawner."""
-    folder.mkdir()
-    api = ApiProxy(cluster.kubeconfig)
+@contextlib.contextmanager
+def account(folder: Path, cluster: UsedCluster, server: str) -> Iterator[Path]:
+    """Have an account that may do everything, and yield a kubeconfig by which it asks at another address."""
     name = f"stock-bench-{time.time_ns() % 10**6}"
+    about = {"name": "bench", "namespace": name}
     binding: dict[str, Any] = {
         "kind": "ClusterRoleBinding",
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "metadata": {"name": name},
-    }
-    binding |= {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"kind": "ServiceAccount", "name": "bench", "namespace": name}],
+        "subjects": [{"kind": "ServiceAccount", **about}],
     }
-    about = {"name": "bench", "namespace": name}
     cluster.kubectl.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": about},
         binding,
     )
     try:
-        token = cluster.kubectl("create", "token", "bench", "-n", name, "--duration=8h").strip()
-        kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(
-            yaml.safe_dump(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Config",
-                    "clusters": [{"name": "it", "cluster": {"server": api.url}}],
-                    "users": [{"name": "me", "user": {"token": token}}],
-                    "contexts": [{"name": "it", "context": {"cluster": "it", "user": "me"}}],
-                    "current-context": "it",
-                }
-            )
-        )
-        with stock(folder / "hub", cluster, kubeconfig, home=False) as peer, peer.client(peer.admin_token) as client:
-            for number in range(2 * many):
-                client.post(f"/hub/api/users/p{number}").raise_for_status()
-            clients = [peer.client(peer.admin_token) for _ in range(2 * many)]
-
-            def ask(number: int) -> None:
-                until_ready(clients[number], f"p{number}", {})
-
-            found = measure(psutil.Process(peer.process.pid), api, ask, many)
-            for one in clients:
-                one.close()
-            return found
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "it", "cluster": {"server": server}}],
+            "users": [{"name": "me", "user": {"token": token_of(cluster, about)}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "me"}}],
+            "current-context": "it",
+        }
+        path = folder / "kubeconfig"
+        path.write_text(yaml.safe_dump(content))
+        yield path
     finally:
         cluster.kubectl("delete", "clusterrolebinding", name, "--ignore-not-found")
         cluster.kubectl("delete", "namespace", name, "--wait=false")
-        api.close()
+
+
+def token_of(cluster: UsedCluster, about: dict[str, str]) -> str:
+    """Return a token of an account."""
+    return cluster.kubectl("create", "token", about["name"], "-n", about["namespace"], "--duration=8h").strip()
+
+
+def theirs(folder: Path, cluster: UsedCluster, many: int) -> dict[str, Any]:
+    """Measure a stock JupyterHub with KubeSpawner."""
+    folder.mkdir()
+    with contextlib.ExitStack() as stack:
+        api = ApiProxy(cluster.kubeconfig)
+        stack.callback(api.close)
+        kubeconfig = stack.enter_context(account(folder, cluster, api.url))
+        peer = stack.enter_context(stock(folder / "hub", cluster, kubeconfig, home=False))
+        client = stack.enter_context(peer.client(peer.admin_token))
+        for number in range(2 * many):
+            client.post(f"/hub/api/users/p{number}").raise_for_status()
+        clients = [stack.enter_context(peer.client(peer.admin_token)) for _ in range(2 * many)]
+
+        def ask(number: int) -> None:
+            until_ready(clients[number], f"p{number}", {})
+
+        return measure(psutil.Process(peer.process.pid), api, ask, many)
 
 
 def main(folder: Path, many: int = 50) -> None:
