@@ -232,6 +232,7 @@ class Terminal:
             "HUB_EXT_URL": town.url,
             "HUB_EXT_TOKEN": town.token(name),
             "XDG_CONFIG_HOME": str(folder / f"{name}-config"),
+            "COLUMNS": "200",  # a table in a narrow terminal breaks its words
         }
 
     def run(self, *arguments: str, code: int = 0) -> str:
