@@ -35,7 +35,7 @@ up: setup  ## run the platform until Ctrl-C
 test: $(DEV)  ## every test: unit, functional, browser, fuzzing
 	$(BIN)/python scripts/system_packages.py
 	$(BIN)/python -m tests.functional.oidc.installing
-	$(PYTEST) -n 2 --dist loadgroup --ignore tests/kubernetes tests
+	$(PYTEST) -n 3 --ignore tests/kubernetes tests
 
 images: $(DEV)  ## the container images of hub, proxy, PostgreSQL and notebook (Linux, root)
 	@$(BIN)/python -m tests.cluster check
@@ -60,7 +60,8 @@ cluster-down: $(DEV)  ## take it down; nothing of it stays
 
 test-kubernetes: $(DEV)  ## tests on a cluster: that of KUBECONFIG, or of `make cluster`
 	@test -n "$$KUBECONFIG" || $(MAKE) --no-print-directory cluster
-	$(PYTEST) tests/kubernetes
+	$(PYTEST) -n 2 -m "not alone" tests/kubernetes
+	$(PYTEST) -m alone tests/kubernetes
 
 check: $(DEV)  ## lint, types, generated files
 	$(BIN)/ruff check .

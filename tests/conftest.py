@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,33 +26,73 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("shared-machine")
 
 
-# What shares a platform, or must not run beside another of its kind, stays together on one worker, in its order.
-_TOGETHER = {
-    "test_disk_full.py": "faults",
-    "test_faults.py": "faults",
-    "test_start_and_stop.py": "faults",
-    "test_platform.py": "faults",
+# Files whose tests stay together on one worker, in their order: they share what is dear to start, or must not run
+# beside another of their kind. What takes longest is first, so that all workers end at about the same time.
+_GROUPS = {
+    "faults": (
+        "functional/test_faults.py",
+        "functional/test_start_and_stop.py",
+        "functional/test_platform.py",
+        "functional/test_disk_full.py",
+    ),
+    # Each has a platform of its own.
+    "people and the catalog": (
+        "functional/test_access",
+        "functional/test_api",
+        "functional/test_backup.py",
+        "functional/test_bad_input.py",
+        "functional/test_browser_path.py",
+        "functional/test_catalog_pages.py",
+        "functional/test_cli.py",
+        "functional/test_curators_day.py",
+        "functional/test_docs.py",
+    ),
+    "hostile options": ("functional/test_hostile_options.py",),
+    "workflows and the rest": ("functional/test_",),
+    "provider": ("functional/oidc/",),
+    # On the cluster.
+    "faults of servers": ("kubernetes/test_server_faults.py",),
+    "chart": ("kubernetes/test_chart.py",),
+    "servers": ("kubernetes/test_servers.py",),
+    "runs": ("kubernetes/test_runs.py",),
+    "faults of runs": ("kubernetes/test_run_faults.py",),
 }
+_LONGEST_FIRST = list(_GROUPS)
 
 
-class ByRoom(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
-    """Sends the tests of a file to one worker, and those of files that belong together.
+def group_of(nodeid: str) -> str:
+    """Return the group that a test runs in: one of those above, or its file."""
+    path = nodeid.partition("::")[0]
+    below = path.partition("tests/")[2]
+    return next((name for name, files in _GROUPS.items() if below.startswith(files)), path)
 
-    xdist's own reading of `xdist_group` is lost with pytest 9, which makes the name anew that it writes the group into.
-    """
+
+class ByGroup(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
+    """Sends the tests of a group to one worker."""
 
     def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.partition("::")[0]
-        if "functional/oidc/" in path:
-            return "oidc"
-        if "functional/" in path:
-            return _TOGETHER.get(path.rpartition("/")[2], "platform")
-        return path
+        return group_of(nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByRoom:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByGroup:
     """Return what gives tests to workers."""
-    return ByRoom(config, log)
+    config.option.loadscopereorder = False  # in the order below, not by how many tests there are
+    return ByGroup(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On a worker, begin with the groups that take longest, then with the files that have most tests."""
+    if not hasattr(config, "workerinput"):
+        return
+    many = Counter(group_of(item.nodeid) for item in items)
+
+    def place(item: pytest.Item) -> tuple[int, int, str]:
+        group = group_of(item.nodeid)
+        if group in _GROUPS:
+            return _LONGEST_FIRST.index(group), 0, ""
+        return len(_GROUPS), -many[group], group
+
+    items.sort(key=place)
 
 
 # Rooms whose tests with a database run on PostgreSQL as well.

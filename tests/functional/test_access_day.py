@@ -25,7 +25,6 @@ from tests.functional.owned import API, owned_profile
 pytestmark = [
     pytest.mark.functional,
     pytest.mark.browser,
-    pytest.mark.xdist_group("platform"),
     pytest.mark.timeout(900),
 ]
 

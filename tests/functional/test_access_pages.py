@@ -14,7 +14,7 @@ from tests.functional.conftest import Platform
 from tests.functional.owned import API, owned_profile
 from tests.functional.test_pages import Active
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.functional]
 
 S = "/services/workflows/"
 NAME = "pages-owned"

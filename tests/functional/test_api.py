@@ -14,7 +14,7 @@ import httpx
 import nbformat
 import pytest
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.functional]
 
 API = "/services/workflows/api/v1"
 ENDED = {"succeeded", "failed", "cancelled", "lost"}

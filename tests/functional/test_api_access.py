@@ -20,7 +20,7 @@ import pytest
 from hub_ext.governance.curation import read_profile
 from hub_ext.web.api.routes import BASE, ROUTES
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.functional]
 
 API = f"/services/workflows/{BASE}"
 ENDED = {"succeeded", "failed", "cancelled", "lost"}

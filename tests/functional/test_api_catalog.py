@@ -14,7 +14,7 @@ from hub_ext.governance.curation import read_profile
 from hub_ext.web.api.routes import BASE
 from tests.functional.conftest import Platform
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.functional]
 
 API = f"/services/workflows/{BASE}"
 SOON = (datetime.now(UTC) + timedelta(days=20)).isoformat()

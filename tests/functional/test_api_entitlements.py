@@ -13,7 +13,7 @@ import pytest
 from hub_ext.web.api.routes import BASE
 from tests.functional.conftest import Platform
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.functional]
 
 API = f"/services/workflows/{BASE}"
 PROFILE = "machine-learning"  # for modellers, and nobody here is one

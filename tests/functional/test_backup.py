@@ -11,7 +11,7 @@ import pytest
 from tests.functional.conftest import COMMAND, clean_environment
 from tests.functional.faults import API, PATIENCE, World, processes_of, until
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("faults"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(600)]
 
 
 def _command(world: World, *words: str) -> str:

@@ -18,7 +18,7 @@ from hub_ext.governance.curation import read_profile
 from tests.functional.conftest import Platform
 from tests.functional.test_pages import Active
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.functional]
 
 S = "/services/workflows/"
 SOON = f"{datetime.now(UTC) + timedelta(days=10):%Y-%m-%d}"

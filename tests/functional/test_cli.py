@@ -16,7 +16,7 @@ from typing import Any
 import nbformat
 import pytest
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.functional]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMAND = [str(Path(sys.executable).parent / "hub-ext")]

@@ -20,7 +20,6 @@ from tests.functional.conftest import Platform, clean_environment, running
 pytestmark = [
     pytest.mark.functional,
     pytest.mark.browser,
-    pytest.mark.xdist_group("platform"),
     pytest.mark.timeout(900),
 ]
 

@@ -15,7 +15,7 @@ from hub_ext.embedded.logs import keep_small
 from tests.functional.conftest import HEALTH
 from tests.functional.faults import API, WORK, World, alive, refused, sign_in, until
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("faults"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(600)]
 
 FULL_FOR = 12.0  # seconds: longer than a lease, and than the reconciler may be silent
 NO_SPACE = "no space left"

@@ -15,7 +15,7 @@ import pytest
 
 from tests.timing import Watch, kept_within
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.functional]
 
 API = "/services/workflows/api/v1"
 PATIENCE = 120.0

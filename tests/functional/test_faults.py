@@ -14,7 +14,7 @@ import pytest
 
 from tests.functional.faults import API, ENDED, World, alive, gone, kill, processes_of, until
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("faults"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(600)]
 
 SEED = 20261
 KILLS = 7

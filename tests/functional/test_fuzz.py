@@ -18,7 +18,7 @@ from schemathesis import Case, checks
 
 from hub_ext.web.api.openapi import document
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(600)]
 
 API = "/services/workflows/api/v1"
 NAME = "to-be-fuzzed"

@@ -21,7 +21,6 @@ from tests.functional.conftest import Platform
 pytestmark = [
     pytest.mark.functional,
     pytest.mark.browser,
-    pytest.mark.xdist_group("platform"),
     pytest.mark.timeout(600),
 ]
 

@@ -12,7 +12,7 @@ from benchmarks.hostile.options import cases
 from benchmarks.hostile.paths import PATHS, Results
 from benchmarks.hostile.table import PAGE, page
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform"), pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(1200)]
 
 CASES = cases()
 

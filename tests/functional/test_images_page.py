@@ -15,7 +15,7 @@ from tests.functional.browser import chromium, visiting
 from tests.functional.conftest import Platform, running
 from tests.images.conftest import NAME, PUBLIC, HttpRegistry, Shelf
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(600)]
 
 S = "/services/workflows/"
 API = f"{S}api/v1/"

@@ -14,7 +14,7 @@ from hub_ext.db.tables import Run
 from tests.functional.conftest import Platform
 from tests.functional.faults import until
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(300)]
 
 API = "/services/workflows/api/v1/"
 MINUTE = 60.0  # seconds within which everything is taken

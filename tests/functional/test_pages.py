@@ -15,7 +15,7 @@ import pytest
 
 from tests.functional.conftest import Platform
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.functional]
 
 S = "/services/workflows/"
 SEASON = f"{S}w/examples/seattle-season"

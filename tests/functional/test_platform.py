@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform-faults")]
+pytestmark = [pytest.mark.functional]
 
 QUICK = {"profile": "quick-look"}
 COMMAND = str(Path(sys.executable).parent / "hub-ext")

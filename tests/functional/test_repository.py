@@ -19,7 +19,7 @@ from tests.functional.conftest import Platform, clean_environment, running
 from tests.governance.conftest import profile_text
 from tests.repository.conftest import Origin
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(900)]
 
 S = "/services/workflows/"
 API = f"{S}api/v1/"

@@ -35,7 +35,7 @@ from tests.roles import CELLS, COLUMNS, RIGHTS, Right
 
 __all__ = ["world"]  # a fixture that is used here, too
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.functional]
 
 NAME = "roles"  # the profile that olga keeps
 # Whose an object is, where that is not Ada's: who proposed it.

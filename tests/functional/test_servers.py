@@ -14,7 +14,7 @@ import pytest
 
 from tests.timing import Watch, kept_within
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
+pytestmark = [pytest.mark.functional]
 
 QUICK = {"profile": "quick-look"}
 

@@ -14,7 +14,7 @@ import pytest
 from tests.functional.conftest import Platform
 from tests.functional.faults import API, PATIENCE, World, processes_of, refused, sign_in, until
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("faults"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ spec:
   volumes: [{name: home, persistentVolumeClaim: {claimName: home}}]
 """
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.alone]
 
 
 @pytest.fixture

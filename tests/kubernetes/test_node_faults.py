@@ -20,7 +20,7 @@ from tests.kubernetes.platforms import PROMPT, ClusterPlatform, Person, wait_for
 from tests.kubernetes.test_run_faults import PROFILE, counting
 from tests.kubernetes.test_runs import FOREVER, Analyst
 
-pytestmark = pytest.mark.functional
+pytestmark = [pytest.mark.functional, pytest.mark.alone]
 
 GONE = "node.kubernetes.io/out-of-service"
 

@@ -16,7 +16,6 @@ from tests.functional.oidc.conftest import World
 pytestmark = [
     pytest.mark.functional,
     pytest.mark.browser,
-    pytest.mark.xdist_group("oidc"),
     pytest.mark.timeout(300),
 ]
 

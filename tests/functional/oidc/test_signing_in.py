@@ -14,7 +14,7 @@ from tests.functional.oidc.conftest import World
 from tests.functional.oidc.people import SERVICE, SignedIn
 from tests.functional.oidc.provider import SECRET
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("oidc"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(300)]
 
 PROFILE = """\
 apiVersion: hub-ext/v1

@@ -14,7 +14,7 @@ from tests.functional.faults import until
 from tests.functional.oidc.conftest import World
 from tests.functional.oidc.people import SERVICE, SignedIn
 
-pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("oidc"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.functional, pytest.mark.timeout(300)]
 
 START = {"profile": "quick-look"}
 # Five minutes, of which the tests' setting takes away what it is shorter by than the usual one: `sign_in_refresh` is 4
