@@ -87,7 +87,8 @@ def _addresses(c: Config, environ: Mapping[str, str]) -> None:
     c.JupyterHub.hub_bind_url = f"http://:{HUB_PORT}"
     c.JupyterHub.hub_connect_url = environ["HUB_EXT_HUB_URL"]
     c.JupyterHub.db_url = driver(environ["HUB_EXT_HUB_DATABASE_URL"])
-    c.JupyterHub.db_kwargs = {"connect_args": patience(environ["HUB_EXT_HUB_DATABASE_URL"])}
+    if waits := patience(environ["HUB_EXT_HUB_DATABASE_URL"]):
+        c.JupyterHub.db_kwargs = {"connect_args": waits}
     c.JupyterHub.upgrade_db = True
     if environ.get("HUB_EXT_PUBLIC_URL"):
         c.JupyterHub.public_url = environ["HUB_EXT_PUBLIC_URL"]

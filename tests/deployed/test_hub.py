@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from traitlets.config import Config
 
+from hub_ext.db.addresses import patience
 from hub_ext.deployed.hub import configure_hub
 from hub_ext.embedded.state import check_password
 from hub_ext.errors import InvalidInput
@@ -56,6 +57,15 @@ def test_the_parts_know_each_other(environ: dict[str, str]) -> None:
     assert services["workflows"]["api_token"] == "service"
     assert "command" not in services["workflows"]
     assert services["workflows-files"]["api_token"] == "files"
+
+
+def test_nobody_waits_for_minutes_for_a_database_that_vanished(environ: dict[str, str]) -> None:
+    c = Config()
+    configure_hub(c, environ)
+    assert "db_kwargs" not in c.JupyterHub  # a file: JupyterHub's own arguments stay
+    waits = patience("postgresql://hub@db/jupyterhub?connect_timeout=2")
+    assert waits["tcp_user_timeout"] <= 15000
+    assert "connect_timeout" not in waits  # as the address says
 
 
 def test_servers_and_routes_outlive_the_hub(environ: dict[str, str]) -> None:
