@@ -237,3 +237,38 @@ def test_a_proxy_that_is_started_anew_leads_to_servers_within_seconds(release: R
     print(f"from the proxy's first answer to the server's: {took:.1f} s")
     assert took < TRUE_WITHIN
     assert orders.client.delete(server).status_code in (202, 204)
+
+
+def test_parts_whose_database_is_away_are_not_ready_and_none_is_started_again(release: Release) -> None:
+    trouble = Trouble(release, SEED)
+    release.until(trouble.is_whole)
+    before = restarts(release)
+    release.kubectl("scale", "deployment/hub-ext-postgresql", "--replicas=0")
+    try:
+        release.until(lambda: not ready(release, "hub") and not ready(release, "service"))
+    finally:
+        release.kubectl("scale", "deployment/hub-ext-postgresql", "--replicas=1")
+    release.until(trouble.is_whole)
+    assert restarts(release) == before
+
+
+def ready(release: Release, part: str) -> list[str]:
+    """Return the pods of a part that are ready."""
+    found = release.cluster.kubectl.items("pods", "-n", release.namespace, "-l", f"app.kubernetes.io/component={part}")
+    return [
+        str(one["metadata"]["name"])
+        for one in found
+        for condition in one["status"].get("conditions", ())
+        if condition["type"] == "Ready" and condition["status"] == "True"
+    ]
+
+
+def restarts(release: Release) -> dict[str, int]:
+    """Return how often each container of Hub and service was started again."""
+    found = release.cluster.kubectl.items("pods", "-n", release.namespace)
+    return {
+        f"{one['metadata']['name']}/{container['name']}": int(container["restartCount"])
+        for one in found
+        if one["metadata"]["labels"].get("app.kubernetes.io/component") in ("hub", "service")
+        for container in one["status"].get("containerStatuses", ())
+    }
