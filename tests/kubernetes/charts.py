@@ -167,6 +167,7 @@ class Release(Platform):
         Args:
             people: name=group,group; any password will do.
         """
+        self._write()
         told, named = self.values_file.with_name("provider"), [part for one in people for part in ("--person", one)]
         command = [sys.executable, "-m", "tests.functional.oidc", self.url, "--file", str(told), *named]
         process = subprocess.Popen(command, cwd=PROJECT)
@@ -242,6 +243,24 @@ class Release(Platform):
             with contextlib.suppress(Exception):
                 parts.append(self.kubectl("logs", f"deployment/hub-ext-{part}", "--all-containers", "--tail=30"))
         return "\n".join(parts)[-8000:]
+
+    def ports(self) -> dict[str, tuple[str, int]]:
+        """Return where the release's parts listen: name → address in the cluster, and port."""
+        found = {
+            one["metadata"]["name"]: one["spec"] for one in self.cluster.kubectl.items("services", "-n", self.namespace)
+        }
+        named = {
+            "postgresql": ("hub-ext-postgresql", 0),
+            "hub": ("hub-ext-hub", 0),
+            "service": ("hub-ext-service", 0),
+            "executors": ("hub-ext-service", 1),
+            "proxy": ("hub-ext-proxy", 0),
+            "proxy's API": ("hub-ext-proxy-api", 0),
+        }
+        return {
+            name: (found[service]["clusterIP"], int(found[service]["ports"][number]["port"]))
+            for name, (service, number) in named.items()
+        }
 
     def objects(self) -> list[str]:
         """Return what there is of it, in its namespace and beside namespaces."""

@@ -1,4 +1,8 @@
-"""The chart on a real cluster: installed, upgraded under load, walked through in a browser, gone without a trace."""
+"""The chart on a real cluster: installed, upgraded under load, walked through in a browser, gone without a trace.
+
+One release lives through all of it: first a trial with one password; then with sign-in by a provider and results in a
+bucket. Network policies are enforced from beginning to end.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +20,15 @@ import pytest
 from playwright.sync_api import expect
 
 from hub_ext.kubernetes.render import namespace_name
+from tests.cluster.certificates import serving
 from tests.functional.browser import SERVICE, Visitor, chromium, visiting
 from tests.functional.conftest import HEALTH
 from tests.kubernetes.accounts import _keep_looking
 from tests.kubernetes.charts import Release, Watch, readme_lines
 from tests.kubernetes.platforms import API, wait_for
+from tests.kubernetes.test_cluster import listening, pod
+from tests.kubernetes.test_network import ASK, reached
+from tests.s3 import ACCESS, SECRET, S3Server, s3_server
 
 if TYPE_CHECKING:
     from tests.kubernetes.conftest import UsedCluster
@@ -59,6 +67,12 @@ def ana(release: Release) -> str:
     return f"ana-{release.id}"
 
 
+@pytest.fixture(scope="module")
+def bea(release: Release) -> str:
+    """Somebody whom the provider knows."""
+    return f"bea-{release.id}"
+
+
 def test_helm_test_says_that_it_works(release: Release) -> None:
     said = release.paste(next(line for line in readme_lines() if " test " in line))
     assert "Phase:          Succeeded" in said
@@ -79,15 +93,15 @@ def test_our_own_pods_are_restricted_and_have_limits(release: Release) -> None:
     assert {one["metadata"]["labels"]["app.kubernetes.io/component"] for one in pods} >= {
         "hub", "service", "proxy", "postgresql", "puller",
     }  # fmt: skip
-    for pod in pods:
-        for container in pod["spec"]["containers"]:
+    for one in pods:
+        for container in one["spec"]["containers"]:
             assert container["securityContext"]["readOnlyRootFilesystem"] is True
             assert container["resources"]["limits"]["memory"]
             assert container["resources"]["requests"]["cpu"]
             assert re.search(r"@sha256:[0-9a-f]{64}$", container["image"])
-        mounts = json.dumps(pod["spec"])
-        reaches = pod["metadata"]["labels"]["app.kubernetes.io/component"] in ("hub", "service")
-        assert ("serviceaccount" in mounts) is reaches, pod["metadata"]["name"]
+        mounts = json.dumps(one["spec"])
+        reaches = one["metadata"]["labels"]["app.kubernetes.io/component"] in ("hub", "service")
+        assert ("serviceaccount" in mounts) is reaches, one["metadata"]["name"]
 
 
 def test_one_password_signs_everybody_in_for_a_trial(release: Release, ana: str, pictures: Path) -> None:
@@ -184,10 +198,25 @@ def ended(client: httpx.Client, run: str) -> dict[str, Any] | None:
     return None
 
 
+@pytest.fixture(scope="module")
+def bucket(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Results in a bucket of a server beside the cluster, from the next upgrade on."""
+    cluster = release.cluster
+    if cluster.local is None:
+        pytest.skip("sign-in and the bucket are on this machine, behind the cluster's own authority")
+    folder = tmp_path_factory.mktemp("bucket")
+    tls = serving(cluster.local.layout.keys, "s3", cluster.host, folder)
+    with s3_server(folder / "s3", cluster.host, tls) as server:
+        keys = [f"--from-literal={key}={value}" for key, value in (("access-key", ACCESS), ("secret-key", SECRET))]
+        release.kubectl("create", "secret", "generic", "results", *keys)
+        url = f"{server.bucket('results')}/{release.id}"
+        release.values["results"] = {"url": url, "endpoint": server.endpoint, "keysSecret": "results"}
+        yield server
+
+
 def test_the_whole_path_in_a_browser_with_sign_in_by_a_provider(
-    release: Release, pictures: Path, tmp_path: Path
+    release: Release, bucket: S3Server, bea: str, pictures: Path, tmp_path: Path
 ) -> None:
-    bea = f"bea-{release.id}"
     with release.provider(f"{bea}=analysts") as issuer, chromium() as browser:
         # The certificate is by the cluster's authority, which pods know and a browser does not.
         with visiting(browser, release, pictures, ignore_https_errors=True) as visitor:
@@ -201,6 +230,9 @@ def test_the_whole_path_in_a_browser_with_sign_in_by_a_provider(
             assert visitor.refused == []
         jobs = release.cluster.kubectl.items("jobs", "-n", namespace_name(bea))
         assert len(jobs) <= 1  # one that has ended goes by itself
+    results = bucket.root / "results" / release.id
+    assert {one.name for one in results.glob("runs/*/*")} >= {"report.html", "notebook.ipynb"}
+    assert list(results.glob("versions/*.ipynb"))  # hers, and those that ship
 
 
 def sign_in_by_the_provider(visitor: Visitor, who: str, issuer: str) -> None:
@@ -224,9 +256,54 @@ def sign_in_by_the_provider(visitor: Visitor, who: str, issuer: str) -> None:
     visitor.refused.clear()
 
 
+def test_parts_reach_one_another_as_they_need_to_and_a_stranger_reaches_the_pages_alone(
+    release: Release, bucket: S3Server, bea: str
+) -> None:
+    beside = release.cluster.host, int(bucket.endpoint.rpartition(":")[2])
+    with listening(release.cluster.host) as (elsewhere, _):
+        targets = release.ports() | {"bucket": beside, "elsewhere": (release.cluster.host, elsewhere)}
+        # The values let Hub and service reach this machine, where provider and bucket are.
+        outside = {"bucket", "elsewhere"}
+        hub = reached_by(release, targets, "deploy/hub-ext-hub", "hub") - {"hub"}
+        assert hub == {"postgresql", "service", "proxy's API"} | outside
+        service = reached_by(release, targets, "deploy/hub-ext-service", "service") - {"service", "executors"}
+        assert service == {"postgresql", "hub", "proxy"} | outside
+        server = ("exec", "server", "-n", namespace_name(bea), "--", "python", "-c", ASK.format(targets=targets))
+        assert which(release.cluster.kubectl(*server)) == {"hub", "service"}
+        for where in (release.namespace, f"{release.namespace}-stranger"):
+            assert by_a_stranger(release, where, targets) == {"proxy"} | outside, where
+
+
+def which(said: str) -> set[str]:
+    """Return the names of what was reached, by what was printed."""
+    return {name for name, was in reached(said).items() if was}
+
+
+def reached_by(release: Release, targets: dict[str, tuple[str, int]], pod: str, container: str) -> set[str]:
+    """Return what a part of the release reaches."""
+    return which(release.kubectl("exec", pod, "-c", container, "--", "python", "-c", ASK.format(targets=targets)))
+
+
+def by_a_stranger(release: Release, where: str, targets: dict[str, tuple[str, int]]) -> set[str]:
+    """Return what a pod reaches that is none of ours."""
+    kubectl = release.cluster.kubectl
+    if where != release.namespace:
+        kubectl("create", "namespace", where)
+    made = pod(release.cluster.image, "stranger", "python", "-c", ASK.format(targets=targets))
+    made["metadata"]["namespace"] = where
+    kubectl.apply(made)
+    try:
+        wait_for(lambda: kubectl.json("get", "pod", "stranger", "-n", where)["status"]["phase"] == "Succeeded")
+        return which(kubectl("logs", "stranger", "-n", where))
+    finally:
+        kubectl("delete", "pod", "stranger", "-n", where, "--wait=true")
+        if where != release.namespace:
+            kubectl("delete", "namespace", where, "--wait=false")
+
+
 def test_uninstalling_leaves_data_and_keys_and_nothing_else(release: Release) -> None:
     assert len(release.objects()) > 30
-    release.kubectl("delete", "secret", "sign-in")  # made by hand, as README says
+    release.kubectl("delete", "secret", "sign-in", "results", "--ignore-not-found")  # made by hand
     release.uninstall()
     kept = ["persistentvolumeclaim/hub-ext-postgresql", "persistentvolumeclaim/hub-ext-state", "secret/hub-ext-keys"]
     wait_for(lambda: release.objects() == kept, 60, str(release.objects()))
