@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -63,10 +64,10 @@ def why_it_ended(person: Person) -> str:
     return reason
 
 
-def all_along(what: Callable[[], bool], until: float) -> None:
-    """See that something is true until a time (`time.monotonic`)."""
+def all_along(ended: Callable[[], list[str]], until: float) -> None:
+    """See that until a time (`time.monotonic`) nothing ends that is to go on."""
     while time.monotonic() < until:
-        assert what()
+        assert ended() == []
         time.sleep(1)
 
 
@@ -91,9 +92,10 @@ async def _send(person: Person, kernel: str, code: str) -> None:
     content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
     message = {"header": about, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
     await socket.write_message(json_encode(message))
-    while True:  # until the kernel has it: a connection that is closed before loses the message
-        told = await asyncio.wait_for(socket.read_message(), 60)
-        if told is None or '"busy"' in str(told):
+    while True:  # until the kernel runs it: a connection that is closed before loses the message
+        told = json.loads(await asyncio.wait_for(socket.read_message(), 60) or "null")
+        assert told is not None, "the connection was closed"
+        if told["parent_header"].get("msg_id") == about["msg_id"] and told["content"].get("execution_state") == "busy":
             break
     socket.close()
 
@@ -114,7 +116,7 @@ def test_what_nobody_uses_ends_and_a_kernel_that_runs_or_an_open_terminal_is_use
     wait_for(lambda: "" not in idle.servers(), 60 + 2 * LOOKS + 60, "nobody used it, and it goes on")
     idle.is_clean()
     assert "limit" not in why_it_ended(idle)
-    all_along(lambda: busy.ready() and typing.ready(), begun + 60 + 2 * LOOKS + 15)
+    all_along(lambda: [one.name for one in (busy, typing) if not one.ready()], begun + 60 + 2 * LOOKS + 15)
     busy.stop()
     typing.stop()
 
@@ -147,7 +149,7 @@ def test_it_ends_after_its_longest_life_and_another_hour_puts_that_off(town: Clu
     wait_for(lambda: "" not in left.servers(), 120 + 2 * LOOKS + 60, "it goes on past its longest life")
     assert "It reached its time limit of 2 minutes" in why_it_ended(left)
     left.is_clean()
-    all_along(kept.ready, begun + 120 + 2 * LOOKS + 15)
+    all_along(lambda: [] if kept.ready() else [kept.name], begun + 120 + 2 * LOOKS + 15)
     assert kept.pod()["spec"]["activeDeadlineSeconds"] == 62 * 60  # the cluster itself knows of the hour
     kept.stop()
 

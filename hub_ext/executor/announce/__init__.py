@@ -17,6 +17,8 @@ from jupyter_server.utils import url_path_join
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from tornado.web import authenticated
 
+from .terminals import count_terminals
+
 _REMEMBERED = 20.0  # seconds: many tabs ask, and the service is asked once
 _WITHIN = 10.0  # seconds that the service gets
 _TOLD = ("ends_at", "announced", "ending", "can_be_kept")
@@ -77,6 +79,7 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(server: Any) -> None:
-    """Add the address to a server."""
+    """Add the address to a server, and let its terminals count as use."""
+    count_terminals(server)
     path = url_path_join(server.web_app.settings["base_url"], "hub-ext", "end")
     server.web_app.add_handlers(".*$", [(path, End, {"asking": Asking()})])
