@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.kubernetes.conftest import UsedCluster
 
 RUNS = int(os.environ.get("HUB_EXT_FAULT_RUNS", "20"))
-pytestmark = [pytest.mark.functional, pytest.mark.timeout(300 + 20 * RUNS)]
+pytestmark = [pytest.mark.functional, pytest.mark.alone, pytest.mark.timeout(300 + 20 * RUNS)]
 
 SEED = int(os.environ.get("HUB_EXT_FAULT_SEED", "7"))
 AT_ONCE = 5 if RUNS <= 50 else 8  # runs that are ordered and have not ended

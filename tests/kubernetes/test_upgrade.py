@@ -23,7 +23,7 @@ from tests.kubernetes.test_replicas import KERNEL, ROLES
 if TYPE_CHECKING:
     from tests.kubernetes.conftest import UsedCluster
 
-pytestmark = [pytest.mark.functional, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.functional, pytest.mark.alone, pytest.mark.timeout(1200)]
 
 SLOW = "import time\nfor n in range({times}):\n    print(n, flush=True)\n    time.sleep(0.5)"
 
