@@ -74,6 +74,10 @@ def test_the_overlay_calls_it_and_knows_no_setting_that_is_none_of_ours() -> Non
     assert named - known <= others | {"HUB_EXT_SIGN_IN_CLIENT_SECRET", "HERE"}
 
 
+def test_the_pod_is_given_its_accounts_token_which_the_account_itself_does_not_give() -> None:
+    assert OVERLAY["hub"]["extraPodSpec"]["automountServiceAccountToken"] is True
+
+
 def test_the_service_beside_the_hub_has_the_same_settings_as_the_hub() -> None:
     (service,) = OVERLAY["hub"]["extraContainers"]
     assert service["env"] == OVERLAY["hub"]["extraEnv"]
