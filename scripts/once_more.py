@@ -26,7 +26,7 @@ FEW = 5
 INSIDE = "--inside"  # how this script calls itself: one run of pytest, watched
 
 
-@dataclass
+@dataclass(eq=False)  # pytest puts plugins into sets
 class Watching:
     """A plugin of pytest that keeps what became of each test.
 

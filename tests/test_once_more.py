@@ -54,6 +54,15 @@ def test_what_passes_alone_is_named_at_the_end_and_is_no_failure(run):
     assert "2 items" not in ended.said.partition("Running once more")[2], "the second run has the failed test alone"
 
 
+def test_what_failed_may_lie_in_several_folders_with_a_conftest_each(run, tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "conftest.py").touch()
+    (tmp_path / "sub" / "test_more.py").write_text(BESIDE_OTHERS + "def test_b(): assert not BESIDE\n")
+    ended = run("def test_a(): assert not BESIDE\n", "sub")
+    assert ended.code == 0, ended.said
+    assert ended.notes.count("passed alone") == 2
+
+
 def test_what_fails_again_is_a_failure_and_the_rest_is_told_apart(run):
     ended = run("def test_a(): assert not BESIDE\n\ndef test_b(): assert 0\n")
     assert ended.code == 1

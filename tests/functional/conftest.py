@@ -154,6 +154,10 @@ class Platform:
             self._tokens[key] = str(answer.json()["token"])
         return self._tokens[key]
 
+    def know_token(self, user: str, token: str) -> None:
+        """Use a token of a person that was made elsewhere."""
+        self._tokens[user, None] = token
+
     def api(self, user: str, scopes: Sequence[str] | None = None) -> httpx.Client:
         """Return a client with a token of a person."""
         return self._client(headers={"Authorization": f"token {self.token(user, scopes)}"})

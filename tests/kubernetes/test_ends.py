@@ -15,7 +15,7 @@ from tornado.escape import json_encode
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
-from tests.functional.test_access_day import forward
+from tests.functional.clock import forward
 from tests.kubernetes.conftest import UsedCluster
 from tests.kubernetes.platforms import API, ClusterPlatform, Person, wait_for
 

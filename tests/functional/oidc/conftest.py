@@ -63,6 +63,12 @@ class World:
         """Sign somebody in, without a browser's window."""
         return SignedIn.by_provider(self.platform, self.provider, sub)
 
+    def give_token(self, sub: str) -> None:
+        """Let somebody, known here by her account's name, make the token that the platform's clients of her use."""
+        made = self.sign_in(sub).hub("POST", f"users/{sub}/tokens", {"note": "test"})
+        assert made.status_code == 201, made.text
+        self.platform.know_token(sub, made.json()["token"])
+
     @contextlib.contextmanager
     def database(self) -> Iterator[Database]:
         """Open the platform's database."""

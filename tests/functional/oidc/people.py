@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from urllib.parse import urljoin
 
 import httpx
+from playwright.sync_api import Page, expect
 
 from tests.functional.conftest import Platform
 from tests.functional.oidc.provider import OidcProvider
@@ -98,3 +99,12 @@ class SignedIn:
         return self.http.request(
             method, f"/hub/api/{path}", json=body, headers={"X-XSRFToken": token[1] if token else ""}
         )
+
+
+def through_the_provider(page: Page, sub: str) -> None:
+    """Fill in, in a browser, what the provider asks."""
+    page.fill("input[name=login]", sub)
+    page.fill("input[name=password]", "anything")
+    page.click("[type=submit]")
+    expect(page.locator("body")).to_contain_text("offline_access")  # what is asked for, to be consented to
+    page.click("[type=submit]")

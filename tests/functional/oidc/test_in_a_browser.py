@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.functional.browser import SERVICE, Visitor, visiting
 from tests.functional.oidc.conftest import World
+from tests.functional.oidc.people import through_the_provider
 
 pytestmark = [
     pytest.mark.functional,
@@ -28,15 +29,6 @@ def visitor(world: World, browser: Browser, tmp_path: Path) -> Iterator[Visitor]
         # The provider's own pages want a font from elsewhere.
         found.context.route(re.compile("googleapis"), lambda route: route.abort())
         yield found
-
-
-def through_the_provider(page: Page, sub: str) -> None:
-    """Fill in what the provider asks."""
-    page.fill("input[name=login]", sub)
-    page.fill("input[name=password]", "anything")
-    page.click("[type=submit]")
-    expect(page.locator("body")).to_contain_text("offline_access")  # what is asked for, to be consented to
-    page.click("[type=submit]")
 
 
 def test_from_a_link_through_the_provider_to_its_page_and_out_of_everything(world: World, visitor: Visitor) -> None:

@@ -1,25 +1,28 @@
-"""The whole way of access in real browsers: asked, granted, used up to the budget, ended, stopped, read by an auditor.
+"""The whole way of access in real browsers: signed in by a real provider, asked, granted, used up to the budget, ended,
+stopped, read by an auditor.
 
 The clock is moved as a platform's own clock moves: what counts is the latest time that it agreed on.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from hub_ext.db.session import Database
-from hub_ext.db.tables import CatalogState, ServerStart
-from hub_ext.db.types import now
-from tests.functional.browser import Visitor, chromium, visiting
-from tests.functional.conftest import Platform, running
+from hub_ext.db.tables import ServerStart
+from tests.functional.browser import SERVICE, Visitor, picture_folder, visiting
+from tests.functional.clock import forward
+from tests.functional.conftest import Platform
+from tests.functional.oidc.conftest import World
+from tests.functional.oidc.people import through_the_provider
 from tests.functional.owned import API, owned_profile
 
 pytestmark = [
@@ -28,32 +31,33 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 
-PEOPLE = ("ann", "olga", "cleo", "aude")
+PEOPLE = {"ann": (), "olga": (), "cleo": ("data-curators",), "aude": ("data-auditors",)}
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A platform with a curator, an auditor, and a profile that olga keeps and no group may use."""
-    settings = {"HUB_EXT_ROLES": "cleo=curator,aude=auditor", "HUB_EXT_ENTITLEMENT_GRACE": "10"}
-    with running(tmp_path_factory.mktemp("town") / "state", **settings) as found:
-        owned_profile(found, "models", "olga", title="Models", by="cleo", extensions=2)
+    found = World(tmp_path_factory.mktemp("town"), HUB_EXT_ENTITLEMENT_GRACE="10")
+    try:
+        found.platform.start()
+        for name, groups in {**PEOPLE, "admin": ("platform", "data-curators")}.items():
+            found.person(name, groups=("analysts", *groups))
+            found.give_token(name)
+        owned_profile(found.platform, "models", "olga", title="Models", by="cleo", extensions=2)
         yield found
+    finally:
+        found.close()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser for the tests of this file."""
-    with chromium() as found:
-        yield found
-
-
-def forward(platform: Platform, **by: float) -> None:
-    """Move the clock that counts."""
-    database = Database(f"sqlite:///{platform.state / 'hub-ext.sqlite'}")
-    with database.write() as session:
-        row = session.get_one(CatalogState, 1)
-        row.clock = max(row.clock, now()) + timedelta(**by)
-    database.dispose()
+def sign_in(visitor: Visitor, sub: str) -> None:
+    """Sign in by the provider, from the platform's address."""
+    visitor.context.route(re.compile("googleapis"), lambda route: route.abort())  # a font of the provider's own pages
+    page = visitor.page
+    page.goto(visitor.platform.url)
+    page.click("#login_submit")
+    through_the_provider(page, sub)
+    page.wait_for_url(f"**{SERVICE}")
+    visitor.foreign.clear()
 
 
 def until(look: Callable[[], Any], seconds: float = 120.0) -> Any:
@@ -64,17 +68,18 @@ def until(look: Callable[[], Any], seconds: float = 120.0) -> Any:
     return found
 
 
-def test_the_day(town: Platform, browser: Browser, tmp_path: Path) -> None:
+def test_the_day(town: World, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:
+    platform, pictures = town.platform, picture_folder(tmp_path_factory)
     with ExitStack() as stack:
-        ann, olga, cleo, aude = (stack.enter_context(visiting(browser, town, tmp_path)) for _ in PEOPLE)
+        ann, olga, cleo, aude = (stack.enter_context(visiting(browser, platform, pictures)) for _ in PEOPLE)
         for visitor, name in zip((ann, olga, cleo, aude), PEOPLE, strict=True):
-            visitor.sign_in(name)
+            sign_in(visitor, name)
         ask(ann)
         grant(olga, ann)
         start(ann)
         reach_the_budget(ann, cleo)
-        keep_it(ann, town)
-        lose_it(ann, town)
+        keep_it(ann, platform)
+        lose_it(ann, platform)
         read_all_of_it(aude)
         for visitor in (ann, olga, cleo, aude):
             assert visitor.foreign == []
