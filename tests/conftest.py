@@ -51,6 +51,7 @@ _GROUPS = {
     "workflows and the rest": ("functional/test_",),
     "provider": ("functional/oidc/",),
     # On the cluster.
+    "ends": ("kubernetes/test_ends.py",),  # waits, and needs little
     "faults of servers": ("kubernetes/test_server_faults.py",),
     "chart": ("kubernetes/test_chart.py",),
     "servers": ("kubernetes/test_servers.py",),
