@@ -93,6 +93,7 @@ def card_of(visitor: Visitor, server: str = "") -> Locator:
 
 
 def ask(ann: Visitor) -> None:
+    until(lambda: card_of(ann).count())  # the Hub hears of a new profile within seconds
     card = card_of(ann)
     expect(card.get_by_text("you are not among them")).to_be_visible()
     expect(card.get_by_role("button", name="Start")).to_have_count(0)
