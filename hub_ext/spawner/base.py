@@ -251,10 +251,14 @@ class DecidedSpawner(Spawner):
         self.progress_of_start.booting(typical or _FIRST_GUESS)
 
     @property
+    def sharing_service(self) -> Any:
+        """The sharing service as the Hub knows it, None where it knows no such service."""
+        return (self.user.settings.get("services") or {}).get(self.settings_of_ours.service_name)
+
+    @property
     def service_prefix(self) -> str:
         """Path of the sharing service, where a server asks when it ends; empty where the Hub knows no such service."""
-        service = (self.user.settings.get("services") or {}).get(self.settings_of_ours.service_name)
-        return str(getattr(service, "prefix", "") or "")
+        return str(getattr(self.sharing_service, "prefix", "") or "")
 
     # Outcomes.
 

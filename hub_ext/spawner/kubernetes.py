@@ -181,8 +181,7 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
     def get_env(self) -> dict[str, Any]:
         """Return the server's environment."""
         env: dict[str, Any] = Spawner.get_env(self)
-        service = (self.user.settings.get("services") or {}).get(self.settings_of_ours.service_name)
-        url = self.settings_of_ours.pods_service_url or str(getattr(service, "url", "") or "")
+        url = self.settings_of_ours.pods_service_url or str(getattr(self.sharing_service, "url", "") or "")
         return env | {"HUB_EXT_URL": url.rstrip("/"), "HUB_EXT_SERVICE_PREFIX": self.service_prefix}
 
     def _begin_route(self, address: str) -> None:
