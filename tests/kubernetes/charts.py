@@ -22,7 +22,7 @@ from tests.cluster import chart, environment
 from tests.cluster.builds import HELM
 from tests.cluster.layout import PROJECT
 from tests.functional.conftest import HEALTH, Platform
-from tests.kubernetes.platforms import API, PATIENCE
+from tests.kubernetes.platforms import PATIENCE, approve
 
 if TYPE_CHECKING:
     from tests.kubernetes.conftest import UsedCluster
@@ -189,12 +189,7 @@ class Release(Platform):
 
     def approve(self, text: str) -> None:
         """Let clara propose a version of a profile, and rene approve it; both are curators, and one suffices."""
-        name = text.partition("name: ")[2].partition(",")[0]
-        proposed = self.api("clara").post(f"{API}/profiles/{name}/versions", json={"content": text})
-        assert proposed.status_code == 201, proposed.text
-        body = {"verdict": "approve", "digest": proposed.json()["digest"], "comment": ""}
-        judged = self.api("rene").post(f"{API}/profiles/{name}/versions/1/approvals", json=body)
-        assert judged.status_code == 200, judged.text
+        approve(self.api, text)
 
     def _write(self) -> None:
         self.values_file.write_text(json.dumps(self.values))

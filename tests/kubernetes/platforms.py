@@ -84,6 +84,18 @@ def wait_for(what: Callable[[], Any], seconds: float = PATIENCE, told: str = "it
     return found
 
 
+def approve(api: Callable[[str], httpx.Client], *texts: str) -> None:
+    """Let clara propose profiles, and rene approve them; both are curators, and one suffices."""
+    clara, rene = api("clara"), api("rene")
+    for text in texts:
+        name = yaml.safe_load(text)["metadata"]["name"]
+        proposed = clara.post(f"{API}/profiles/{name}/versions", json={"content": text})
+        assert proposed.status_code == 201, proposed.text
+        body = {"verdict": "approve", "digest": proposed.json()["digest"], "comment": ""}
+        judged = rene.post(f"{API}/profiles/{name}/versions/1/approvals", json=body)
+        assert judged.status_code == 200, judged.text
+
+
 class ClusterPlatform(Platform):
     """A platform beside the cluster, with a proxy in front of the API server, and one before its door for executors.
 
@@ -189,15 +201,7 @@ class ClusterPlatform(Platform):
 
     def approve(self, *texts: str) -> None:
         """Propose profiles, and approve them as somebody else."""
-        clara, rene = self.api("clara"), self.api("rene")
-        for text in texts:
-            name = yaml.safe_load(text)["metadata"]["name"]
-            proposed = clara.post(f"{API}/profiles/{name}/versions", json={"content": text})
-            assert proposed.status_code == 201, proposed.text
-            digest = proposed.json()["digest"]
-            body = {"verdict": "approve", "digest": digest, "comment": ""}
-            judged = rene.post(f"{API}/profiles/{name}/versions/1/approvals", json=body)
-            assert judged.status_code == 200, judged.text
+        approve(self.api, *texts)
 
     @contextlib.contextmanager
     def enclave(self, **changes: Any) -> Iterator[None]:

@@ -17,6 +17,7 @@ import pytest
 
 from hub_ext.kubernetes.render import namespace_name
 from tests.functional.conftest import Platform
+from tests.kubernetes.platforms import approve
 
 if TYPE_CHECKING:
     from tests.kubernetes.conftest import UsedCluster
@@ -88,12 +89,7 @@ class RunsPlatform(Platform):
         }
 
     def approve(self, text: str) -> None:
-        name = text.partition("name: ")[2].partition(",")[0]
-        proposed = self.api("clara").post(f"{API}/profiles/{name}/versions", json={"content": text})
-        assert proposed.status_code == 201, proposed.text
-        body = {"verdict": "approve", "digest": proposed.json()["digest"], "comment": ""}
-        judged = self.api("rene").post(f"{API}/profiles/{name}/versions/1/approvals", json=body)
-        assert judged.status_code == 200, judged.text
+        approve(self.api, text)
 
     def close(self) -> None:
         super().close()

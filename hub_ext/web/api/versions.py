@@ -45,6 +45,11 @@ def _version_item(version: tables.Version) -> dict[str, object]:
     }
 
 
+def _find(context: Context, person: Person, address: tuple[str, str], number: int) -> tables.Version:
+    with context.database.read() as session:
+        return workflows.version(session, workflows.find(session, person, *address), number)
+
+
 def get_version(context: Context, person: Person, address: tuple[str, str], number: int) -> models.Version:
     """Return one version.
 
@@ -57,8 +62,7 @@ def get_version(context: Context, person: Person, address: tuple[str, str], numb
     Raises:
         NotFound: If there is none, or she may not see it.
     """
-    with context.database.read() as session:
-        version = workflows.version(session, workflows.find(session, person, *address), number)
+    version = _find(context, person, address, number)
     owner, name = address
     return models.Version(
         **_version_item(version),
@@ -82,8 +86,7 @@ def notebook_file(context: Context, person: Person, address: tuple[str, str], nu
     Raises:
         NotFound: If there is none, or she may not see it.
     """
-    with context.database.read() as session:
-        version = workflows.version(session, workflows.find(session, person, *address), number)
+    version = _find(context, person, address, number)
     return content.File(version.notebook, f"{address[1]}-{number}.ipynb", attachment=True)
 
 
