@@ -48,6 +48,7 @@ _GROUPS = {
         "functional/test_docs.py",
     ),
     "hostile options": ("functional/test_hostile_options.py",),
+    "fresh machine": ("functional/test_fresh_machine.py",),
     "workflows and the rest": ("functional/test_",),
     "provider": ("functional/oidc/",),
     # On the cluster.

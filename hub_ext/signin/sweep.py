@@ -18,7 +18,6 @@ from hub_ext.homes.folders import Folders
 from hub_ext.homes.keeper import HomeKeeper
 from hub_ext.homes.places import Places
 from hub_ext.homes.records import Homes
-from hub_ext.homes.volumes import Volumes
 from hub_ext.leases import OwnLease
 from hub_ext.settings import HubExt
 from hub_ext.signin.accounts import Accounts
@@ -166,6 +165,8 @@ class Sweeper:
 def _places(settings: HubExt, ledger: Ledger) -> Places:
     """Return where homes are."""
     if settings.runtime == "kubernetes":
+        from hub_ext.homes.volumes import Volumes  # needs the client of Kubernetes, which the embedded default has not
+
         return Volumes(settings, lambda: ledger.catalog.enclave.spec.system_namespace)
     return Folders(settings.state / "homes")
 

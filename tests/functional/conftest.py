@@ -45,6 +45,7 @@ class Platform:
         state: Its state folder.
         process: The process of `hub-ext up`.
         output: File that its terminal output goes to.
+        command: What starts it.
     """
 
     def __init__(self, state: Path, **settings: str) -> None:
@@ -53,6 +54,7 @@ class Platform:
         self.url = f"http://127.0.0.1:{self.port}"
         self.password = "correct horse battery staple"
         self.settings = settings
+        self.command = COMMAND
         self.output = state.with_name(f"{state.name}.output")
         self.process: subprocess.Popen[bytes] | None = None
         self._tokens: dict[tuple[str, tuple[str, ...] | None], str] = {}
@@ -72,7 +74,7 @@ class Platform:
         """Start `hub-ext up` without waiting for it."""
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                COMMAND, env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
 
     def start(self, seconds: float = 120) -> None:
