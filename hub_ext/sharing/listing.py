@@ -7,7 +7,6 @@ Only a search for words has to look at every row, and does so once, for the page
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,10 +25,10 @@ from hub_ext.sharing.access import reached_by, visible_to
 from hub_ext.sharing.cursors import read_cursor, write_cursor
 from hub_ext.sharing.health import Health, health
 from hub_ext.sharing.search import words
+from hub_ext.sharing.tags import tags_of
 
 MOST = 100
 SHORT = 300  # characters of a description in a row
-MOST_TAGS = 40
 
 
 @dataclass(frozen=True)
@@ -165,15 +164,17 @@ def listing(session: Session, person: Person, query: Query) -> Listing:
     found = words(query.q)
     filters = _filters(person, query, found)
     if filters is None:
-        return Listing(tags=tags_of(session, person))
+        return Listing(tags=tags_of(session, person, _everyones(session)))
     if filters:
         rows, total = _filtered(session, person, query, order, _Filter(filters, found))
+        everyones = _everyones(session)
     else:
-        rows, total = _all(session, person, query, order)
+        rows, everyones, hers = _all(session, person, query, order)
+        total = everyones + hers
     more = len(rows) > query.limit
     rows = rows[: query.limit]
     following = write_cursor(query.sort, rows[-1].rank, rows[-1].key, rows[-1].id) if more else None
-    return Listing(_summaries(session, rows), following, total, tags_of(session, person))
+    return Listing(_summaries(session, rows), following, total, tags_of(session, person, everyones))
 
 
 def _check(query: Query) -> _Order:
@@ -204,7 +205,11 @@ def is_storable(text: str) -> bool:
     return len(text) <= 400 and not any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in text)
 
 
-def _all(session: Session, person: Person, query: Query, order: _Order) -> tuple[Sequence[Row[Any]], int]:
+def _everyones(session: Session) -> int:
+    return int(session.scalar(select(func.count()).select_from(Workflow).where(Workflow.visibility == "everyone")) or 0)
+
+
+def _all(session: Session, person: Person, query: Query, order: _Order) -> tuple[Sequence[Row[Any]], int, int]:
     """Everything that a person may see: the head of each of the two parts, merged; and their counts."""
     parts = [
         [Workflow.visibility == "everyone"],
@@ -227,7 +232,9 @@ def _all(session: Session, person: Person, query: Query, order: _Order) -> tuple
     page = union_all(*heads).subquery("page")
     rows = _rows(person, page).order_by(*order.clauses(page.c.key, page.c.id)).limit(query.limit + 1)
     counts = [select(func.count()).select_from(Workflow).where(*part).scalar_subquery() for part in parts]
-    return session.execute(rows).all(), int(session.scalar(select(counts[0] + counts[1])) or 0)
+    found = session.execute(rows).all()
+    everyones, hers = session.execute(select(*counts)).one()
+    return found, int(everyones), int(hers)
 
 
 def _filtered(
@@ -306,24 +313,6 @@ def _summaries(session: Session, rows: Sequence[Row[Any]]) -> list[Summary]:
 def _short(description: str) -> str:
     text = " ".join(description.split())
     return text if len(description) <= SHORT else text[: SHORT - 1].rsplit(" ", 1)[0] + "…"
-
-
-def tags_of(session: Session, person: Person) -> list[tuple[str, int]]:
-    """Return the most used tags of what a person may see, the most used first.
-
-    Args:
-        session: A transaction.
-        person: Who looks.
-    """
-    count = func.count()
-    everyones = select(WorkflowTag.tag, count).where(WorkflowTag.visibility == "everyone").group_by(WorkflowTag.tag)
-    reached = select(Workflow.id).where(Workflow.visibility != "everyone", reached_by(person))
-    hers = select(WorkflowTag.tag, count).where(WorkflowTag.workflow_id.in_(reached)).group_by(WorkflowTag.tag)
-    counts: Counter[str] = Counter()
-    for query in (everyones, hers):
-        for tag, number in session.execute(query):
-            counts[tag] += number
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_TAGS]
 
 
 def favourites(session: Session, person: Person, limit: int) -> list[Summary]:

@@ -34,6 +34,7 @@ _KEPT = ["LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ"]
 # Not imported here: it needs Jupyter Server, and the Hub does not.
 _ANNOUNCE = "hub_ext.executor.announce"
 _LAB_EXTENSIONS = Path(executor.__file__).parent / "announce" / "labextensions"
+_JUPYTER = Path(__file__).parent / "jupyter"  # settings of JupyterLab: it asks nobody outside for news
 _AGAIN = "Try again; if it happens again, tell an admin the time."
 
 
@@ -109,6 +110,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
             "PATH": f"{Path(python).parent}:{os.environ.get('PATH', os.defpath)}",
             "HUB_EXT_URL": str(getattr(proxy, "public_url", "")).rstrip("/"),
             "HUB_EXT_SERVICE_PREFIX": self.service_prefix,
+            "JUPYTER_CONFIG_PATH": str(_JUPYTER),
             _MARK: self.start_id,
         }
         self.remember_token()

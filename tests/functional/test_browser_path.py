@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,6 +109,8 @@ def start_a_server(wanda: Visitor) -> None:
     card.get_by_role("button", name="Start").click()
     page.wait_for_url(f"**/user/{WHO}/lab*")
     expect(page.locator(".jp-LabShell")).to_be_visible()
+    config = page.evaluate("document.getElementById('jupyter-config-data').textContent")
+    assert "@jupyterlab/apputils-extension:announcements" in json.loads(config)["disabledExtensions"]
     wanda.picture("lab")
     wanda.go("")
     expect(page.get_by_role("link", name="Open JupyterLab")).to_be_visible()

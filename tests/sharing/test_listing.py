@@ -12,7 +12,7 @@ from hub_ext.db.tables import Base, Favourite, Version, Workflow, WorkflowGroup,
 from hub_ext.errors import InvalidInput
 from hub_ext.people import Person
 from hub_ext.sharing.fields import put_search
-from hub_ext.sharing.listing import Listing, Query, favourites, listing, tags_of
+from hub_ext.sharing.listing import Listing, Query, favourites, listing
 
 AMY = Person("amy", frozenset({"rivers"}))
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -219,8 +219,8 @@ def test_tags_are_counted_over_what_one_may_see_the_most_used_first(database):
     add(database, "c", tags=["water", "secret"], visibility="private")
     add(database, "d", tags=["mine"], visibility="private", owner="amy")
     with database.read() as session:
-        assert tags_of(session, AMY) == [("water", 2), ("mine", 1), ("sea", 1)]
-        assert tags_of(session, Person("ben")) == [("water", 3), ("sea", 1), ("secret", 1)]
+        assert listing(session, AMY, Query()).tags == [("water", 2), ("mine", 1), ("sea", 1)]
+        assert listing(session, Person("ben"), Query()).tags == [("water", 3), ("sea", 1), ("secret", 1)]
 
 
 def test_favourites_are_the_latest_kept_that_one_may_still_see(database):
