@@ -160,9 +160,10 @@ def until_ready(client: httpx.Client, user: str, body: dict[str, Any]) -> None:
     answer.raise_for_status()
     deadline = time.monotonic() + 300
     while answer.status_code == 202:
-        if client.get(f"/hub/api/users/{user}").json()["servers"].get("", {}).get("ready"):
+        found = client.get(f"/hub/api/users/{user}").json()["servers"].get("")
+        if found and found["ready"]:
             return
-        if time.monotonic() > deadline:
+        if not found or time.monotonic() > deadline:
             message = f"the server of {user} is not ready"
             raise RuntimeError(message)
         time.sleep(0.2)
