@@ -28,7 +28,7 @@ from hub_ext.embedded.processes import free_port
 from hub_ext.people import ROLES, groups_of_roles, scope_of
 from hub_ext.settings import HubExt
 from hub_ext.signin import configuring
-from hub_ext.spawner import ended
+from hub_ext.spawner import ended, notice
 from hub_ext.spawner.guard import ACT_IN_ROLES, SERVICE_SCOPES, SPAWNERS, Refused, refuse_what_changes_servers, value_of
 
 _Container = TypeVar("_Container", list[Any], dict[str, Any], set[str])
@@ -266,6 +266,7 @@ def _pages(c: Config, settings: HubExt) -> None:
         "hub_ext_banner": settings.banner,
         "hub_ext_banner_color": settings.banner_color,
         "hub_ext_embedded": settings.embedded,
+        "hub_ext_read_only": notice.for_pages(settings),
         "hub_ext_service": settings.service_name,
         "hub_ext_why_ended": ended.for_pages,
     }

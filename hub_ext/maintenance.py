@@ -20,6 +20,7 @@ from hub_ext.errors import Forbidden, InvalidInput, ReadOnlyNow, Unavailable
 from hub_ext.people import Person
 
 LONGEST_WHY = 500
+GOES_ON = "Everything can be read, and what runs goes on."
 _LOOK_EVERY = 1.0  # seconds
 _ADMINS = "Admins alone make this platform read-only."
 
@@ -40,12 +41,17 @@ class ReadOnly:
     why: str
     by: str
 
+    @property
+    def banner(self) -> tuple[str, str]:
+        """What stands above every page: until when, and the rest."""
+        return f"Read-only until {self.until:%Y-%m-%d %H:%M} UTC:", f"{self.why} {GOES_ON}"
+
     def error(self) -> ReadOnlyNow:
         """Return what whoever would change something is told."""
         left = int((self.until - now()).total_seconds())
         return ReadOnlyNow(
             f"Nothing can be changed here until {self.until:%Y-%m-%d %H:%M} UTC: {self.why}",
-            hint="Everything can be read, and what runs goes on. Try again then.",
+            hint=f"{GOES_ON} Try again then.",
             retry_after=min(max(left, 10), 3600),
         )
 

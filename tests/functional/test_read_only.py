@@ -143,6 +143,21 @@ def test_every_form_of_the_pages_is_refused(world: World) -> None:
     assert tried >= 20
 
 
+HUB_PAGES = ("/hub/home?servers", "/hub/token", "/hub/spawn", "/hub/spawn-pending/ann", "/hub/admin", "/hub/nowhere")
+
+
+def test_the_hubs_own_pages_say_it_in_the_same_words_to_whoever_is_signed_in(world: World) -> None:
+    ann, adam = world.platform.login("ann"), world.platform.login("adam")
+    words = re.search(r"<strong>(Read-only until [^<]+)</strong> ([^<]+) <a", adam.get(PREFIX).text)
+    assert words
+    for path in HUB_PAGES:
+        text = (adam if path == "/hub/admin" else ann).get(path).text
+        assert f"<strong>{words[1]}</strong> {words[2]} <a" in text, path
+    stranger = httpx.get(f"{world.platform.url}/hub/login", trust_env=False)
+    assert stranger.status_code == 200
+    assert WHY not in stranger.text
+
+
 def test_everything_can_be_read(world: World) -> None:
     for path in ("workflows", "runs", "profiles", "servers", "access", "read-only", f"runs/{world.runs[0]}"):
         assert world.ann.get(f"{API}/{path}").status_code == 200, path
@@ -164,7 +179,9 @@ def test_what_runs_goes_on_and_what_waits_begins_when_it_is_over(world: World) -
     assert world.state(waits) == "queued"
     assert world.adam.delete(f"{API}/read-only").status_code == 204
     wait_for(lambda: world.state(waits) == "running")
-    assert WHY not in world.platform.login("ann").get(PREFIX).text
+    browser = world.platform.login("ann")
+    assert WHY not in browser.get(PREFIX).text
+    wait_for(lambda: WHY not in browser.get("/hub/token").text)
     assert world.order().status_code == 201
 
 
@@ -184,6 +201,7 @@ def test_the_page_begins_and_ends_it_for_admins_alone(world: World) -> None:
     assert "Backup &lt;now&gt;" in wait_for(
         lambda: text if "Backup" in (text := reader.get(f"{PREFIX}gallery").text) else ""
     )
+    assert "Backup &lt;now&gt;" in wait_for(lambda: text if "Backup" in (text := reader.get("/hub/token").text) else "")
     assert post(admin, act="end").status_code == 200
     assert world.ann.get(f"{API}/read-only").json()["read_only"] is False
 
