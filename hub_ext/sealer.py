@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from datetime import timedelta
 
 from sqlalchemy import delete, exists, func, or_, select
@@ -20,10 +21,15 @@ _LEASE = 5.0  # seconds
 _PAUSE = 0.2  # seconds between two looks, when nobody wakes it
 _KEPT = timedelta(days=1)  # a page that was away for longer loads itself anew
 _SWEEP_EVERY = 3000  # looks
+_MOST = 5000  # changes between two looks, and topics in memory
+_NEWEST = select(func.max(Change.sequence)).scalar_subquery()
 
 
 class Sealer(Looking):
     """Seals the audit and the changes while it holds the lease; tells newly sealed changes in any case.
+
+    Attributes:
+        newest: Up to which sequence of changes it has told.
 
     Args:
         database: The database.
@@ -37,44 +43,61 @@ class Sealer(Looking):
         self._told = asyncio.Condition()
         self._looks = 0
         self._found = 0
+        self._topics: dict[str, int] = {}  # of what the last look found
+        self._latest: dict[str, int] = {}  # topic → sequence of its last change after `_since`
+        self._since = 0
         self.newest = 0
 
     def look(self) -> None:
-        """Seal what is not, and find the newest sequence of a change."""
+        """Seal what is not, and find what was sealed since the last look, by whomever."""
         unsealed = or_(
             exists(select(AuditRow.id).where(AuditRow.sequence.is_(None))),
             exists(select(Change.id).where(Change.sequence.is_(None))),
         )
         with self._database.read() as session:
-            waiting = session.scalar(select(unsealed))
+            waiting, newest = session.execute(select(unsealed, _NEWEST)).one()
         if waiting and self.lease.hold():
             with self._database.write() as session:
                 while seal(session):
                     session.flush()
+                newest = session.scalar(select(_NEWEST))
         self._looks += 1
         if self._looks % _SWEEP_EVERY == 0:
-            with self._database.write() as session:
-                newest = session.scalar(select(func.max(Change.sequence))) or 0  # stays, so that numbers go on from it
-                session.execute(delete(Change).where(Change.at < now() - _KEPT, Change.sequence < newest))
-        with self._database.read() as session:
-            self._found = session.scalar(select(func.max(Change.sequence))) or 0
+            with self._database.write() as session:  # the newest stays, so that numbers go on from it
+                session.execute(delete(Change).where(Change.at < now() - _KEPT, Change.sequence < (newest or 0)))
+        if (newest or 0) != self._found:
+            self._find(newest or 0)
+
+    def _find(self, newest: int) -> None:
+        """Find which topics the changes have that are new; of very many, as at the first look, it is not asked."""
+        query = select(Change.topic, Change.sequence).where(Change.sequence > self._found, Change.sequence <= newest)
+        topics: dict[str, int] = {}
+        if 0 < self._found < newest <= self._found + _MOST:
+            with self._database.read() as session:
+                rows = session.execute(query.order_by(Change.sequence))
+                topics = {topic: sequence or 0 for topic, sequence in rows}
+        self._found, self._topics = newest, topics
 
     async def looked(self) -> None:
         """Wake who waits, if there is something new."""
-        if self._found != self.newest:
-            async with self._told:
-                self.newest = self._found
-                self._told.notify_all()
+        if self._found == self.newest:
+            return
+        async with self._told:
+            if not self._topics or len(self._latest) > _MOST:  # too many, or none yet: each looks for itself
+                self._latest, self._since = {}, self._found
+            self._latest |= self._topics
+            self.newest, self._topics = self._found, {}
+            self._told.notify_all()
 
-    async def after(self, sequence: int, seconds: float) -> int:
-        """Wait until there is a change after a sequence, or some seconds have passed.
+    async def after(self, sequence: int, topics: Collection[str]) -> None:
+        """Wait until there may be a change of some topics after a sequence.
 
-        Returns:
-            The newest sequence.
+        Args:
+            sequence: Up to which the caller has looked; `newest`, taken before she did.
+            topics: Which.
         """
-        try:
-            async with asyncio.timeout(seconds), self._told:
-                await self._told.wait_for(lambda: self.newest > sequence)
-        except TimeoutError:
-            return self.newest
-        return self.newest
+        async with self._told:
+            await self._told.wait_for(lambda: self._is_after(sequence, topics))
+
+    def _is_after(self, sequence: int, topics: Collection[str]) -> bool:
+        return sequence < self._since or any(self._latest.get(topic, 0) > sequence for topic in topics)

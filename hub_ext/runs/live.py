@@ -135,12 +135,13 @@ class Live:
         """
         sequence = await asyncio.to_thread(self._newest) if cursor is None else _read_sequence(cursor)
         while True:
+            known = self._sealer.newest
             rows = await asyncio.to_thread(self._changes, set(topics), sequence)
             for row in rows:
                 sequence = row.sequence or sequence
                 yield LiveEvent(str(sequence), row.topic.partition(":")[0], {"topic": row.topic, **row.payload})
             if len(rows) < _BATCH:
-                await self._sealer.after(max(sequence, self._sealer.newest), _LOOK)
+                await self._sealer.after(max(sequence, known), topics)
 
     def _newest(self) -> int:
         with self._database.read() as session:

@@ -146,6 +146,25 @@ async def test_changes_of_the_topics_asked_for_are_told_once_sealed(live: Live, 
     assert rest == found[1:]
 
 
+async def test_a_stream_that_waits_costs_nothing_until_one_of_its_topics_changes(
+    live: Live, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.write() as session:
+        audit.announce(session, "workflows", {"n": 0})
+    await collect(live.changes(["workflows"], "0"), most=1)
+    looks, usual = [], Live._changes
+    monkeypatch.setattr(Live, "_changes", lambda *arguments: looks.append(1) or usual(*arguments))
+    coming = asyncio.ensure_future(collect(live.changes(["runs:amy"]), most=1))
+    for number in range(10):
+        await asyncio.sleep(0.15)
+        with database.write() as session:
+            audit.announce(session, "runs:ben", {"n": number})
+    assert len(looks) <= 2  # at its begin, and where something was sealed meanwhile
+    with database.write() as session:
+        audit.announce(session, "runs:amy", {"n": 1})
+    assert [event.data["n"] for event in await asyncio.wait_for(coming, 10)] == [1]
+
+
 async def test_more_changes_than_fit_one_look_are_all_told(live: Live, database: Database, settings: HubExt) -> None:
     with database.write() as session:
         for number in range(1200):
