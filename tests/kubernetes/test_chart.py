@@ -37,6 +37,8 @@ pytestmark = [pytest.mark.functional, pytest.mark.timeout(600)]
 
 FIRST_PAGE = 60.0  # seconds from `helm install` with images present
 GAP = 10.0  # seconds that pages may be away in an upgrade
+DOCTOR = "hub-ext doctor --json || true"  # what it finds, also where that is something wrong
+AUTHORITY = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"  # of the API server, in a pod with an account
 BUSY = 3  # times as long on a machine that has other work as well
 
 
@@ -88,6 +90,23 @@ def test_the_doctor_finds_nothing_wrong(release: Release) -> None:
     for what in ("database", "the Hub's database", "result store", "profiles", "rights", "namespaces"):
         assert states[what] == "ok", found
     assert states["admission policy"] == "ok", found
+
+
+def test_the_doctor_looks_at_the_certificate_of_the_public_address_from_its_pod(release: Release) -> None:
+    def found(**environ: str) -> dict[str, str]:
+        given = [f"{name}={value}" for name, value in environ.items()]
+        asked = ("exec", "deploy/hub-ext-service", "-c", "service", "--", "env", *given, "sh", "-c", DOCTOR)
+        everything = json.loads(release.kubectl(*asked))
+        (one,) = [one for one in everything if one["what"] == "certificate of the platform"]
+        return dict(one)
+
+    # The API server is behind TLS, by an authority that no browser knows.
+    public = {"HUB_EXT_PUBLIC_URL": "https://kubernetes.default.svc"}
+    unknown = found(**public)
+    assert (unknown["state"], "is not believed" in unknown["detail"]) == ("fail", True)
+    assert found(**public, HUB_EXT_RESULTS_CA_FILE=AUTHORITY)["state"] == "ok"
+    nowhere = found(HUB_EXT_PUBLIC_URL="https://hub.invalid")
+    assert (nowhere["state"], "from here" in nowhere["detail"]) == ("warn", True)
 
 
 def test_our_own_pods_are_restricted_and_have_limits(release: Release) -> None:

@@ -192,6 +192,16 @@ def test_every_setting_that_pods_are_told_is_one_of_ours(template: Template) -> 
     assert (settings.banner, settings.approvals_required, settings.budget) == ("OPEN", 3, {"servers": 2})
 
 
+def test_the_doctor_is_told_where_the_certificate_of_the_public_address_is(template: Template) -> None:
+    def env(values: dict[str, Any] | None) -> dict[str, Any]:
+        (one,) = made(template(values)[0], "Deployment", "hub-ext-service")["spec"]["template"]["spec"]["containers"]
+        return {entry["name"]: entry.get("value") for entry in one["env"]}
+
+    told = env(FULL)
+    assert (told["HUB_EXT_PUBLIC_URL"], told["HUB_EXT_PROXY_TLS"]) == ("https://hub.example", "hub-ext-proxy:80")
+    assert not {"HUB_EXT_PUBLIC_URL", "HUB_EXT_PROXY_TLS"} & set(env(None))
+
+
 def test_profiles_may_come_from_a_repository(template: Template) -> None:
     source = {"settings": {"profiles_repository": "https://git.example/profiles"}, "enclave": {"images": None}}
     found, said = template(source)
