@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks import (
     access,
     catalog_pages,
+    crowd,
     decide,
     gallery,
     kubernetes_run,
@@ -32,6 +33,7 @@ ON_A_CLUSTER = {  # only when named
     "kubernetes_start": kubernetes_start.main,
     "kubernetes_run": kubernetes_run.main,
     "kubernetes_scale": kubernetes_scale.main,
+    "crowd": crowd.main,
 }
 
 

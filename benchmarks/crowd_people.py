@@ -8,6 +8,7 @@ import random
 import re
 import time
 from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -126,12 +127,15 @@ class Browser:
     async def visit(self, kind: str) -> None:
         """Ask for a page; its files are known from the one before."""
         await self._leave()
-        began = time.perf_counter()
-        async with self._http.get(self.side.pages[kind]) as page:
-            text = await page.text()
-            self.seen.pages.setdefault(kind, []).append(time.perf_counter() - began)
-            if page.status != 200 or "/login" in page.url.path:
-                self.seen.failed.append(f"{kind}: {page.status} at {page.url.path}")
+        began, text = time.perf_counter(), ""
+        try:
+            async with self._http.get(self.side.pages[kind]) as page:
+                text = await page.text()
+                if page.status != 200 or "/login" in page.url.path:
+                    self.seen.failed.append(f"{kind}: {page.status} at {page.url.path}")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self.seen.failed.append(f"{kind}: {type(error).__name__}")
+        self.seen.pages.setdefault(kind, []).append(time.perf_counter() - began)
         told = {name: re.search(rf'<meta name="hx-{name}" content="([^"]*)"', text) for name in ("base", "topics")}
         token = re.search(r'"X-XSRFToken": "([^"]+)"', text)
         if told["base"] and told["topics"] and token:
@@ -141,10 +145,13 @@ class Browser:
     async def _listen(self, url: str, token: str) -> None:
         headers = {"Accept": "text/event-stream", "X-XSRFToken": token, "Sec-Fetch-Mode": "cors"}
         with contextlib.suppress(asyncio.CancelledError):
-            async with self._http.get(url, headers=headers) as stream:
-                self.seen.count("event streams", stream)
-                async for _ in stream.content:
-                    pass
+            try:
+                async with self._http.get(url, headers=headers) as stream:
+                    self.seen.count("event streams", stream)
+                    async for _ in stream.content:
+                        pass
+            except (aiohttp.ClientError, TimeoutError) as error:
+                self.seen.failed.append(f"event streams: {type(error).__name__}")
 
     async def _leave(self) -> None:
         if self._stream is not None:
@@ -229,8 +236,7 @@ class Crowd:
             at = datetime.now(UTC).isoformat()
             body = {"servers": {"": {"last_activity": at}}, "last_activity": at}
             url = f"{self.side.hub}/hub/api/users/{name}/activity"
-            async with http.post(url, json=body, headers=headers) as answer:
-                self.seen.count("reports of activity", answer)
+            await self._ask("reports of activity", http.post(url, json=body, headers=headers))
             await asyncio.sleep(REPORTS_EVERY * chance.uniform(0.9, 1.1))
 
     async def _ask_for_end(self, http: aiohttp.ClientSession, token: str, chance: random.Random) -> None:
@@ -238,9 +244,16 @@ class Crowd:
         headers = {"Authorization": f"token {token}"}
         await asyncio.sleep(chance.uniform(0, LAB_ASKS_EVERY))
         while True:
-            async with http.get(f"{self.side.service}/services/workflows/api/v1/servers", headers=headers) as answer:
-                self.seen.count("questions of JupyterLab", answer)
+            url = f"{self.side.service}/services/workflows/api/v1/servers"
+            await self._ask("questions of JupyterLab", http.get(url, headers=headers))
             await asyncio.sleep(LAB_ASKS_EVERY)
+
+    async def _ask(self, what: str, asking: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> None:
+        try:
+            async with asking as answer:
+                self.seen.count(what, answer)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self.seen.failed.append(f"{what}: {type(error).__name__}")
 
     def close(self) -> None:
         """Close all browsers."""
