@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import (
@@ -19,7 +20,7 @@ from benchmarks import (
     sign_in,
 )
 
-ALL = {
+ALL: dict[str, Callable[[Path], None]] = {
     "server_start": server_start.main,
     "run": run.main,
     "decide": decide.main,
@@ -29,7 +30,7 @@ ALL = {
     "sign_in": sign_in.main,
     "memory": memory.main,
 }
-ON_A_CLUSTER = {  # only when named
+ON_A_CLUSTER: dict[str, Callable[[Path], None]] = {  # only when named
     "kubernetes_start": kubernetes_start.main,
     "kubernetes_run": kubernetes_run.main,
     "kubernetes_scale": kubernetes_scale.main,
