@@ -67,6 +67,21 @@ class Active(HTMLParser):
         self.found += [f"{tag} {name}" for name in names if name == "style" or name.startswith("on")]
 
 
+_ENTRY = re.compile(r'<a class="nav-link"[^>]*href="([^"]*)"[^>]*>([^<]*)</a>')
+
+
+@pytest.mark.parametrize(("who", "audits"), [("pia", False), ("aude", True), ("adam", True)])
+def test_pages_of_the_hub_and_of_the_service_have_one_bar(platform: Platform, who: str, audits: bool) -> None:
+    with contextlib.closing(platform.login(who)) as client:
+        ours = _ENTRY.findall(client.get(S).text)
+        assert _ENTRY.findall(client.get("/hub/spawn").text) == ours
+        assert _ENTRY.findall(client.get("/hub/token").text) == ours
+        assert ("Audit" in [label for _, label in ours]) is audits
+        mine = {re.search(r'href="([^"]*)">My servers<', client.get(page).text)[1] for page in (S, "/hub/spawn")}
+        assert len(mine) == 1
+        assert "Named Servers" in client.get(mine.pop()).text
+
+
 def form(client: httpx.Client, path: str, **fields: str | list[str]) -> httpx.Response:
     """Send a form, with the token that its page holds."""
     found = re.search(r'name="_xsrf" value="([^"]+)"', client.get(f"{S}publish").text)
