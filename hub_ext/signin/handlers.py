@@ -11,10 +11,13 @@ import secrets
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
 from jupyterhub.handlers.base import BaseHandler
 from oauthenticator.oauth2 import STATE_COOKIE_NAME, OAuthCallbackHandler, OAuthLoginHandler, OAuthLogoutHandler
 from tornado.httputil import url_concat
+from tornado.web import HTTPError
 
 from hub_ext.auth import SignInRefused
 from hub_ext.signin.provider import ProviderAway
@@ -105,8 +108,12 @@ class SignIn(TellsRefusals, OAuthLoginHandler):
         self.redirect(url_concat(described.authorization, {**self.authenticator.extra_authorize_params, **ours}))
 
 
-class SignInEnd(TellsRefusals, OAuthCallbackHandler):
-    """Takes the code that the provider gave."""
+class SignInEnd(TellsRefusals, OAuthCallbackHandler, OAuthAuthorizeHandler):
+    """Takes the code that the provider gave.
+
+    Who came from a service that asks nothing has its request for a sign-in answered at once, by JupyterHub's own code
+    and with all its checks: the browser need not be sent there to be known by its cookie.
+    """
 
     begun: Begun
 
@@ -121,7 +128,31 @@ class SignInEnd(TellsRefusals, OAuthCallbackHandler):
         user = await self.login_user()
         if user is None:  # a name on `blocked_users`, or one that cannot be; the log has it
             raise SignInRefused(403, "You may not sign in here. Ask an admin of this platform.")
-        self.redirect(self._validate_next_url(self.begun.then) or self.get_next_url(user))
+        self._then = self._validate_next_url(self.begun.then)
+        if self._is_asked_by_service():
+            self._resolve_roles_and_scopes()  # nobody's, when this request began
+            await OAuthAuthorizeHandler.get(self)
+            return
+        self.redirect(self._then or self.get_next_url(user))
+
+    def post(self) -> None:
+        """Refuse: the answer to JupyterHub's question goes to its own address.
+
+        Raises:
+            HTTPError: Always (405).
+        """
+        raise HTTPError(405)
+
+    def _is_asked_by_service(self) -> bool:
+        """Return whether she goes to the Hub's own OAuth, for a client that needs no word of hers."""
+        asked = urlsplit(self._then)
+        clients = parse_qs(asked.query).get("client_id", [])
+        known = self.settings.get("oauth_no_confirm_list", ())
+        return asked.path == f"{self.hub.base_url}api/oauth2/authorize" and len(clients) == 1 and clients[0] in known
+
+    def extract_oauth_params(self) -> tuple[str, str, bytes, Any]:
+        """Return what a service asks: in the address where she goes, not in that of this request."""
+        return self._then, "GET", b"", self.request.headers
 
     async def _the_one_begun(self) -> Begun:
         cookie = (self.get_secure_cookie(STATE_COOKIE_NAME, max_age_days=1) or b"").decode("utf-8", "replace")

@@ -89,6 +89,11 @@ class World:
         with contextlib.closing(sqlite3.connect(self.platform.state / "jupyterhub.sqlite", timeout=30)) as hub:
             return int(hub.execute(query, (name,)).fetchone()[0])
 
+    def clients(self) -> list[str]:
+        """Return the OAuth clients that the Hub knows."""
+        with contextlib.closing(sqlite3.connect(self.platform.state / "jupyterhub.sqlite", timeout=30)) as hub:
+            return [str(name) for (name,) in hub.execute("select identifier from oauth_clients")]
+
     def groups_at(self, name: str) -> datetime | None:
         """Return when the provider confirmed somebody's groups last."""
         with self.database() as database, database.read() as session:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -58,6 +58,57 @@ def test_she_is_who_the_provider_says_with_its_groups(world: World) -> None:
     assert (model["name"], model["admin"], set(model["groups"])) == ("amy", False, {"analysts", "gis"})
     assert amy.get("profiles").status_code == 200
     assert amy.get("audit").status_code == 403
+
+
+def test_who_came_from_the_service_is_led_back_there_at_once(world: World) -> None:
+    world.person("ada")
+    ada = SignedIn(world.platform)
+    ada.follow(ada.http.get(SERVICE, params={"q": "x"}))  # ends at the Hub's page with the button
+    (then,) = parse_qs(urlsplit(ada.visited[-1]).query)["next"]
+    ada.visited.clear()
+    ada.follow(ada.http.get("/hub/oauth_login", params={"next": then}))
+    ada.at_provider(world.provider, "ada")
+    paths = [urlsplit(one).path for one in ada.visited if one.startswith(world.platform.url)]
+    assert paths == ["/hub/oauth_callback", f"{SERVICE}oauth_callback", SERVICE]
+    assert urlsplit(ada.visited[-1]).query == "q=x"
+    assert ada.inside
+    assert ada.at_hub
+
+
+@pytest.mark.parametrize("change", [{"redirect_uri": "https://evil.example/"}, {"redirect_uri": "/user/eve/"}])
+def test_a_service_s_request_that_was_changed_is_refused_at_once_too(world: World, change: dict[str, str]) -> None:
+    world.person("ada2")
+    ada = SignedIn(world.platform)
+    ada.follow(ada.http.get(SERVICE))
+    asked = urlsplit(parse_qs(urlsplit(ada.visited[-1]).query)["next"][0])
+    then = f"{asked.path}?{urlencode({**dict(parse_qsl(asked.query)), **change})}"
+    ada.follow(ada.http.get("/hub/oauth_login", params={"next": then}))
+    ada.at_provider(world.provider, "ada2")
+    assert ada.last.status_code == 400, ada.said
+    assert urlsplit(ada.visited[-1]).path == "/hub/oauth_callback"
+    assert not ada.inside
+
+
+def test_who_comes_from_what_asks_first_is_asked(world: World) -> None:
+    world.person("ada3")
+    ada = world.sign_in("ada3")
+    ada.http.cookies.clear()
+    client = next(one for one in world.clients() if "-files" in one)
+    asked = {"client_id": client, "redirect_uri": f"{SERVICE}files/oauth_callback", "response_type": "code"}
+    then = f"/hub/api/oauth2/authorize?{urlencode({**asked, 'state': 'x'})}"
+    ada.follow(ada.http.get("/hub/oauth_login", params={"next": then}))
+    ada.at_provider(world.provider, "ada3")
+    assert ada.last.status_code == 200, ada.said
+    assert str(ada.last.request.url).endswith(then)  # the form that is shown is answered there
+    assert 'name="scopes"' in ada.last.text or "Authorize" in ada.said
+
+
+def test_the_end_of_a_sign_in_takes_no_form(world: World) -> None:
+    world.person("ada4")
+    ada = world.sign_in("ada4")
+    token = ada.http.cookies.get("_xsrf", path="/hub/") or ""
+    answer = ada.http.post("/hub/oauth_callback", headers={"X-XSRFToken": token}, data={"scopes": "inherit"})
+    assert answer.status_code in (403, 405), answer.text
 
 
 def test_what_is_sent_to_the_provider_can_be_used_once_and_here_alone(world: World) -> None:
