@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, literal, or_, select, tuple_, union_all, update
+from sqlalchemy import ColumnElement, case, delete, func, literal, or_, select, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from hub_ext.catalog.budget import GIB, Amounts, HolderKind, Standing, Wanted, month_of
+from hub_ext.db.many import insert_many, one_of
 from hub_ext.db.tables import Budget, BudgetCharge, BudgetHolder, BudgetMeter
 
 # How long a reservation of a server holds without word of it: longer than any start takes.
@@ -75,7 +76,7 @@ def standings(
     return found + [_standing(holder, [budgets[holder]], used, at, home) for holder in holders[1:]]
 
 
-def _standing(holder: Holder, rows: list[Budget], used: dict[Holder, Amounts], at: datetime, home: int) -> Standing:
+def _standing(holder: Holder, rows: list[Any], used: dict[Holder, Amounts], at: datetime, home: int) -> Standing:
     """Return how a holder stands; of several budgets the first counts."""
     kind, name = holder
     limits = _limits(rows[0]) if rows else Amounts()
@@ -83,34 +84,33 @@ def _standing(holder: Holder, rows: list[Budget], used: dict[Holder, Amounts], a
     return Standing(kind, name, limits, used.get(holder, _amounts()), soft, month_of(at), home)
 
 
-def _budgets(session: Session, user: str, groups: Collection[str]) -> dict[tuple[str, str], Budget]:
-    hers = or_(and_(Budget.kind == "person", Budget.name == user), Budget.kind == "everyone")
-    if groups:
-        hers = or_(hers, and_(Budget.kind == "group", Budget.name.in_(sorted(groups))))
-    rows = session.scalars(select(Budget).where(hers).order_by(Budget.kind, Budget.name))
-    return {(row.kind, row.name): row for row in rows}
+def _budgets(session: Session, user: str, groups: Collection[str]) -> dict[tuple[str, str], Any]:
+    holders = [("person", user), ("everyone", "everyone"), *(("group", name) for name in groups)]
+    limits = (Budget.servers, Budget.runs, Budget.cpu_hours, Budget.memory_hours, Budget.gpu_hours, Budget.storage)
+    query = select(Budget.kind, Budget.name, Budget.soft, *limits)
+    query = query.where(one_of(session, (Budget.kind, Budget.name), holders)).order_by(Budget.kind, Budget.name)
+    return {(row.kind, row.name): row for row in session.execute(query)}
 
 
-def _limits(row: Budget) -> Amounts:
+def _limits(row: Any) -> Amounts:
     return Amounts(row.servers, row.runs, row.cpu_hours, row.memory_hours, row.gpu_hours, row.storage)
 
 
 def _lock(session: Session, holders: list[Holder]) -> None:
     """Lock the rows of holders, all in one order, so that nobody waits for somebody who waits for her."""
     wanted = sorted(holders)
-    query = (
-        select(BudgetHolder)
-        .where(tuple_(BudgetHolder.kind, BudgetHolder.name).in_(wanted))
-        .order_by(BudgetHolder.kind, BudgetHolder.name)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    known = {(row.kind, row.name) for row in session.scalars(query)}
+    columns = (BudgetHolder.kind, BudgetHolder.name)
+    query = select(*columns).where(one_of(session, columns, wanted)).order_by(*columns).with_for_update()
+    known = {(kind, name) for kind, name in session.execute(query)}
     missing = [holder for holder in wanted if holder not in known]
     if missing:
-        values = [{"kind": kind, "name": name} for kind, name in missing]
-        session.execute(_insert(session, BudgetHolder).values(values).on_conflict_do_nothing())
-        session.scalars(query).all()
+        insert_many(session, BudgetHolder, _columns(missing), stays=True)
+        session.execute(query).all()
+
+
+def _columns(holders: Iterable[Holder]) -> dict[str, list[str]]:
+    known = list(holders)
+    return {"kind": [kind for kind, _ in known], "name": [name for _, name in known]}
 
 
 def _insert(session: Session, table: Any) -> Any:
@@ -127,20 +127,20 @@ def _used(session: Session, holders: list[Holder], at: datetime) -> tuple[dict[H
     charge, meter = BudgetCharge, BudgetMeter
     charged = (
         select(charge.kind, charge.name, *open_)
-        .where(tuple_(charge.kind, charge.name).in_(holders), counts(now))
+        .where(one_of(session, (charge.kind, charge.name), holders), counts(now))
         .group_by(charge.kind, charge.name)
     )
     nothing = literal(0)
     metered = select(
         meter.kind, meter.name, nothing, nothing, meter.cpu, meter.memory, meter.gpu, nothing, nothing
-    ).where(tuple_(meter.kind, meter.name).in_(holders), meter.month == month_of(at))
+    ).where(one_of(session, (meter.kind, meter.name), holders), meter.month == month_of(at))
     found: dict[Holder, Amounts] = {}
     homes: dict[str, int] = {}
     for kind, name, servers, runs, cpu, memory, gpu, storage, home in session.execute(union_all(charged, metered)):
         holder = (cast(HolderKind, kind), str(name))
-        before = found.get(holder, _amounts())
         hours = (float(cpu) / 3600, float(memory) / 3600, float(gpu) / 3600)
-        found[holder] = _sum(before, _amounts(int(servers), int(runs), *hours, int(storage)))
+        more = _amounts(int(servers), int(runs), *hours, int(storage))
+        found[holder] = _sum(found[holder], more) if holder in found else more
         if kind == "person" and home:
             homes[name] = int(home)
     return found, homes
@@ -195,16 +195,18 @@ def reserve(session: Session, use: Use, wanted: Wanted, found: Iterable[Standing
         found: The standings that it was held against.
         at: The time.
     """
+    found = list(found)
     expires = (at + RESERVED).timestamp() if wanted.purpose == "server" else None
     room = wanted.room
-    for standing in found:
-        charge = BudgetCharge(use=use.id, kind=standing.kind, name=standing.name, purpose=wanted.purpose)
-        charge.cpu, charge.memory, charge.gpu, charge.storage = room.cpu, room.memory / GIB, room.gpu, 0
-        charge.expires = expires
-        session.add(charge)
-        if wanted.purpose == "server" and room.home > standing.home:
-            _keep(session, f"home:{use.user}", (standing.kind, standing.name), "home", room.home, grows=False)
-    session.flush()
+    values: dict[str, Any] = {"cpu": room.cpu, "memory": room.memory / GIB, "gpu": room.gpu, "storage": 0}
+    values |= {"use_id": use.id, "purpose": wanted.purpose, "expires": expires}
+    insert_many(session, BudgetCharge, _columns((one.kind, one.name) for one in found), values)
+    grown = [one for one in found if room.home > one.home] if wanted.purpose == "server" else []
+    if grown:
+        values = {"cpu": 0.0, "memory": 0.0, "gpu": 0, "storage": room.home}
+        values |= {"use_id": f"home:{use.user}", "purpose": "home"}
+        holders = _columns((one.kind, one.name) for one in grown)
+        insert_many(session, BudgetCharge, holders, values, replaced="storage")
 
 
 def charge_again(session: Session, use_id: str, user: str, wanted: Wanted, since: datetime | None) -> None:
@@ -224,12 +226,12 @@ def charge_again(session: Session, use_id: str, user: str, wanted: Wanted, since
     session.execute(_insert(session, BudgetCharge.__table__).values(**values).on_conflict_do_nothing())
 
 
-def _keep(session: Session, use: str, holder: Holder, purpose: str, storage: int, *, grows: bool) -> None:
-    """Write down storage that stays: added to what there is, or in its place."""
+def _add(session: Session, use: str, holder: Holder, storage: int) -> None:
+    """Write down results that are kept, in addition to those that there are."""
     kind, name = holder
-    values = {"use_id": use, "kind": kind, "name": name, "purpose": purpose, "cpu": 0.0, "memory": 0.0, "gpu": 0}
+    values = {"use_id": use, "kind": kind, "name": name, "purpose": "results", "cpu": 0.0, "memory": 0.0, "gpu": 0}
     statement = _insert(session, BudgetCharge.__table__).values(**values, storage=storage)
-    total = BudgetCharge.__table__.c.storage + storage if grows else storage
+    total = BudgetCharge.__table__.c.storage + storage
     session.execute(statement.on_conflict_do_update(index_elements=["use_id", "kind", "name"], set_={"storage": total}))
 
 
@@ -318,4 +320,4 @@ def keep_results(session: Session, run_id: str, user: str, size: int) -> None:
     rows = session.execute(select(charge.kind, charge.name).where(charge.use == run_id)).all()
     holders = sorted({("person", user), *((kind, name) for kind, name in rows)})
     for kind, name in holders:
-        _keep(session, f"results:{user}", (cast(HolderKind, kind), name), "results", size, grows=True)
+        _add(session, f"results:{user}", (cast(HolderKind, kind), name), size)

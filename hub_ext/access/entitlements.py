@@ -250,7 +250,7 @@ class Entitlements:
             NotFound: If there is none, or she may not know that there is.
         """
         with self.database.read() as session:
-            query = counted().where(Entitlement.id == entitlement_id[:32], self._seen_by(person))
+            query = counted().where(Entitlement.id == entitlement_id[:32], self._seen_by(session, person))
             row = session.scalar(query) if entitlement_id.isascii() and "\x00" not in entitlement_id else None
         if row is None:
             raise NotFound("There is no such entitlement.")
@@ -272,7 +272,7 @@ class Entitlements:
         """
         with self.database.read() as session:
             now = self.catalog.now(agreed(session))
-            seen = held_by(person.name, person.groups) if wanted.own else self._seen_by(person)
+            seen = held_by(session, person.name, person.groups) if wanted.own else self._seen_by(session, person)
             query = counted().where(seen, *_filters(wanted))
             key = (Entitlement.until, Entitlement.id)
             if wanted.ended:
@@ -297,16 +297,16 @@ class Entitlements:
         """
         with self.database.read() as session:
             now = self.catalog.now(agreed(session))
-            seen = held_by(person.name, person.groups) if wanted.own else self._seen_by(person)
+            seen = held_by(session, person.name, person.groups) if wanted.own else self._seen_by(session, person)
             over = Entitlement.until <= now if wanted.ended else Entitlement.until > now
             query = counted().where(seen, over, *_filters(wanted), Entitlement.id > last)
             return list(session.scalars(query.order_by(Entitlement.id).limit(most)))
 
-    def _seen_by(self, person: Person) -> ColumnElement[bool]:
+    def _seen_by(self, session: Session, person: Person) -> ColumnElement[bool]:
         if may_read_all(person):
             return Entitlement.id.is_not(None)
         owned = owned_by(self.catalog.current(), person)
-        return or_(held_by(person.name, person.groups), Entitlement.profile.in_(owned) if owned else false())
+        return or_(held_by(session, person.name, person.groups), Entitlement.profile.in_(owned) if owned else false())
 
 
 def _filters(wanted: Wanted) -> list[ColumnElement[bool]]:

@@ -6,10 +6,11 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
 from hub_ext.catalog.entitled import Entitled, Kind
+from hub_ext.db.many import one_of
 from hub_ext.db.tables import Entitlement, EntitlementImport
 
 PERSON: Kind = "person"
@@ -19,15 +20,16 @@ GROUP: Kind = "group"
 REMEMBERED = timedelta(days=30)
 
 
-def held_by(user: str, groups: Collection[str]) -> ColumnElement[bool]:
+def held_by(session: Session, user: str, groups: Collection[str]) -> ColumnElement[bool]:
     """Return the condition on `Entitlement` that it is a person's, or of a group that she is in.
 
     Args:
+        session: Of the database that is asked.
         user: Her name.
         groups: Her groups.
     """
-    hers = and_(Entitlement.kind == PERSON, Entitlement.name == user)
-    return or_(hers, and_(Entitlement.kind == GROUP, Entitlement.name.in_(sorted(groups)))) if groups else hers
+    holders = [(PERSON, user), *((GROUP, name) for name in groups)]
+    return one_of(session, (Entitlement.kind, Entitlement.name), holders)
 
 
 def counted() -> Select[Entitlement]:
@@ -45,7 +47,7 @@ def load_entitlements(session: Session, user: str, groups: Collection[str], afte
         groups: Groups that she is in.
         after: Those that had ended by then are left out.
     """
-    query = counted().where(held_by(user, groups), Entitlement.until > after).order_by(Entitlement.id)
+    query = counted().where(held_by(session, user, groups), Entitlement.until > after).order_by(Entitlement.id)
     columns = (Entitlement.id, Entitlement.profile, Entitlement.kind, Entitlement.name, Entitlement.until)
     rows = session.execute(query.with_only_columns(*columns, Entitlement.granted_by))
     return tuple(
