@@ -26,6 +26,9 @@ from hub_ext.errors import HubExtError, StorageFull, Unavailable
 
 _WRITE = "hub_ext_write"
 _WAL_SECONDS = 10.0
+# As many connections as threads use at once (`web.server`) stay open: a new one costs PostgreSQL a process and a
+# password's check. Those used last are used first, so that the others are there for a rush alone.
+_KEPT_OPEN = {"pool_size": 10, "max_overflow": 5, "pool_use_lifo": True}
 _HOLDER = f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -55,7 +58,7 @@ class Database:
             if self.url.database:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         else:
-            options["connect_args"] = patience(url)
+            options |= {"connect_args": patience(url), **_KEPT_OPEN}
         self.engine: Engine = create_engine(self.url, **options)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)

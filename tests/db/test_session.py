@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from hub_ext.db.session import Database, hold_lease, release_lease
@@ -240,3 +240,23 @@ def test_identifiers_are_new_sort_by_time_and_fit_anywhere():
     assert len(set(found)) == 1000
     assert all(len(one) == 28 and one.startswith("r-") and one.replace("-", "").isalnum() for one in found)
     assert [one[:12] for one in found] == sorted(one[:12] for one in found)
+
+
+@pytest.mark.backends("postgresql")
+def test_connections_of_a_rush_stay_open_for_the_next(database):
+    made, together = [], threading.Barrier(10)
+    event.listen(database.engine, "connect", lambda *_: made.append(1))
+
+    def read():
+        for _ in range(3):
+            with database.read() as session:
+                session.execute(text("SELECT 1"))
+                together.wait(30)
+            together.wait(30)
+
+    threads = [threading.Thread(target=read) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) <= 10
