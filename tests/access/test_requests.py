@@ -235,6 +235,15 @@ def test_each_sees_her_own_and_those_that_she_may_answer(requests: AccessRequest
         requests.listing(CLEO, Wanted(state="odd"))
 
 
+def test_who_answers_nobody_is_told_so_without_a_question_to_the_database(
+    requests: AccessRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "database", None)
+    assert requests.count_answerable(ANN) == 0
+    with pytest.raises(AttributeError):
+        requests.count_answerable(OLA)
+
+
 def test_those_that_wait_come_the_oldest_first_page_by_page(requests: AccessRequests, clock: Clock) -> None:
     for number in range(5):
         requests.ask(Person(f"p{number}"), "maps", f"{number}")

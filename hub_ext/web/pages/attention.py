@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from hub_ext.access.lifetimes import Lasting
-from hub_ext.access.looking import Ending, ending, look
+from hub_ext.access.looking import Ending, ending, last_requests
 from hub_ext.access.requests import Wanted
 from hub_ext.db.tables import AccessRequest
 from hub_ext.people import Person
@@ -47,14 +47,16 @@ def attention(context: Context, person: Person) -> Attention:
         context: The parts of the service.
         person: Who.
     """
-    found = look(context.decisions, person.name, person.groups)
-    answers = [row for row in found.requests.values() if row.answered_at and row.answered_at > found.facts.now - _NEWS]
+    with context.database.read() as session:
+        facts = context.decisions.facts_now(session, person.groups, user=person.name)
+        asked = last_requests(session, person.name, facts.now)
+    answers = [row for row in asked.values() if row.answered_at and row.answered_at > facts.now - _NEWS]
     count = context.access_requests.count_answerable(person)
     wanted = Wanted(state="waiting", answerable=True, limit=_SHOWN)
     return Attention(
         requests=context.access_requests.listing(person, wanted)[0] if count else [],
         count=count,
-        endings=ending(found.facts, timedelta(days=float(context.settings.entitlement_reminder))),
+        endings=ending(facts, timedelta(days=float(context.settings.entitlement_reminder))),
         answered=sorted(answers, key=lambda row: row.answered_at or row.asked_at, reverse=True)[:_SHOWN],
         servers=context.lifetimes.servers_of(person.name),
     )
