@@ -1,7 +1,10 @@
 """Sign-in: from the press of the button to the page of hub-ext, with a real OpenID Connect provider (`oidc-provider`).
 
-Peer: the same provider alone, in turn with it and by the same client: the same forms, then the tokens and the claims,
-without a Hub. No time of a person is in either.
+Peer: the least application that signs people in by the same provider (`relying_party`), in turn with ours and by the
+same client: once a real browser (Debian's Chromium; each sign-in with an empty cache), once an HTTP client that runs no
+script and loads no picture. Of the browser the time is its own: from each press until the page that follows is loaded,
+summed over the button, the form and the consent; no time of a person, or of what steers the browser, is in it. Beside
+them the provider's own answers alone, without any application.
 """
 
 from __future__ import annotations
@@ -9,33 +12,63 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import secrets
 import time
+from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
+from playwright.sync_api import Browser, Page
 
 from benchmarks.harness import show, summary
+from benchmarks.relying_party import SCOPES, RelyingParty
+from tests.functional.browser import chromium
 from tests.functional.conftest import Platform
 from tests.functional.oidc.people import SERVICE, SignedIn
 from tests.functional.oidc.provider import CLIENT, SECRET, OidcProvider
 
-_SCOPES = ["openid", "profile", "offline_access"]
+_BUTTON = re.compile(r'href="([^"]*/hub/oauth_login[^"]*)"')
+# When the page that is there was loaded, since what led to it was pressed: redirects are in it.
+_LOADED = "() => performance.getEntriesByType('navigation')[0].loadEventEnd"
+
+
+# With an HTTP client.
 
 
 def sign_in(platform: Platform, provider: OidcProvider, name: str) -> float:
-    """Sign somebody in, until her page is there; return the seconds."""
+    """Sign in somebody who came to the page as nobody; return the seconds from the button to the page."""
     person = SignedIn(platform)
-    began = time.perf_counter()
-    person.follow(person.http.get("/hub/oauth_login", params={"next": SERVICE}))
-    person.at_provider(provider, name)
-    took = time.perf_counter() - began
-    if person.last.status_code != 200 or not str(person.last.request.url).endswith(SERVICE):
-        message = f"{name} was not signed in: {person.last.status_code} {person.last.request.url}"
-        raise RuntimeError(message)
+    button = _BUTTON.search(person.follow(person.http.get(SERVICE)).text)
+    if button is None:
+        raise RuntimeError("there is no button")
+    took = _through(person, provider, name, unescape(button[1]))
+    _check(person.last, SERVICE, name)
     person.http.close()
     return took
+
+
+def least(party: RelyingParty, platform: Platform, provider: OidcProvider, name: str) -> float:
+    """Do the same at the least application; return the seconds."""
+    person = SignedIn(platform)
+    took = _through(person, provider, name, party.button)
+    _check(person.last, f"{party.url}/", name)
+    person.http.close()
+    return took
+
+
+def _through(person: SignedIn, provider: OidcProvider, name: str, button: str) -> float:
+    began = time.perf_counter()
+    person.follow(person.http.get(button))
+    person.at_provider(provider, name)
+    return time.perf_counter() - began
+
+
+def _check(answer: httpx.Response, page: str, name: str) -> None:
+    if answer.status_code != 200 or not str(answer.request.url).endswith(page) or name not in answer.text:
+        message = f"{name} was not signed in: {answer.status_code} {answer.request.url}"
+        raise RuntimeError(message)
 
 
 def provider_alone(platform: Platform, provider: OidcProvider, name: str) -> float:
@@ -43,7 +76,7 @@ def provider_alone(platform: Platform, provider: OidcProvider, name: str) -> flo
     back, verifier = f"{platform.url}/hub/oauth_callback", secrets.token_urlsafe(48)
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
     asked = {
-        "response_type": "code", "client_id": CLIENT, "redirect_uri": back, "scope": " ".join(_SCOPES),
+        "response_type": "code", "client_id": CLIENT, "redirect_uri": back, "scope": " ".join(SCOPES),
         "state": secrets.token_urlsafe(), "nonce": secrets.token_urlsafe(), "prompt": "consent",
         "code_challenge": challenge, "code_challenge_method": "S256",
     }  # fmt: skip
@@ -67,6 +100,44 @@ def provider_alone(platform: Platform, provider: OidcProvider, name: str) -> flo
     return took
 
 
+# In a browser.
+
+
+def browse(browser: Browser, start: str, button: str, page: str, name: str) -> float:
+    """Sign somebody in, in a browser of her own; return the seconds that it took from each press to the next page.
+
+    Args:
+        browser: Makes it.
+        start: Where she begins.
+        button: What is pressed there.
+        page: Where she has to arrive.
+        name: Who signs in.
+    """
+    context = browser.new_context()
+    seen = context.new_page()
+    seen.goto(start)
+    took = _press(seen, button, "input[name=login]")
+    seen.fill("input[name=login]", name)
+    seen.fill("input[name=password]", "anything")
+    took += _press(seen, "[type=submit]", "input[name=prompt][value=consent]")
+    took += _press(seen, "[type=submit]", "h1")
+    if not seen.url.endswith(page) or name not in seen.content():
+        message = f"{name} was not signed in: {seen.url}"
+        raise RuntimeError(message)
+    context.close()
+    return took
+
+
+def _press(seen: Page, what: str, then: str) -> float:
+    """Press something, wait for what is on the page that follows, and return the seconds until that was loaded."""
+    before = seen.evaluate("() => performance.timeOrigin")
+    seen.click(what, no_wait_after=True)
+    arrived = f"(before) => performance.timeOrigin !== before && ({_LOADED})() > 0"
+    seen.wait_for_selector(then, state="attached")
+    seen.wait_for_function(arrived, arg=before)
+    return float(seen.evaluate(_LOADED)) / 1000
+
+
 def _quoted(*parts: str) -> tuple[str, str]:
     """Return name and secret of a client as the header wants them (RFC 6749, 2.3.1)."""
     name, secret = (urlencode({"": part})[1:] for part in parts)
@@ -81,7 +152,7 @@ def _settings(provider: OidcProvider, folder: Path) -> dict[str, str]:
         "HUB_EXT_SIGN_IN_ISSUER": provider.issuer,
         "HUB_EXT_SIGN_IN_CLIENT_ID": CLIENT,
         "HUB_EXT_SIGN_IN_CLIENT_SECRET_FILE": str(secret),
-        "HUB_EXT_SIGN_IN_SCOPES": json.dumps(_SCOPES),
+        "HUB_EXT_SIGN_INSCOPES": json.dumps(SCOPES),
         "HUB_EXT_SIGN_IN_PARAMETERS": json.dumps({"prompt": "consent"}),
         "HUB_EXT_SIGN_IN_GROUPS": json.dumps(["analysts"]),
     }
@@ -91,26 +162,42 @@ def main(folder: Path, pairs: int = 20) -> None:
     """Print the figures."""
     platform = Platform(folder / "state")
     provider = OidcProvider(folder / "provider", platform.url)
-    ours: list[float] = []
-    theirs: list[float] = []
+    party = RelyingParty(provider)
+    found: dict[str, list[float]] = {name: [] for name in ("ours", "least", "alone", "browser", "least in a browser")}
     try:
         platform.settings = _settings(provider, folder)
         platform.start()
-        for number in range(-2, pairs):  # the first two warm up both
-            name = f"ann{number + 2}"
-            provider.person(name, name, ("analysts",))
-            took, alone = sign_in(platform, provider, name), provider_alone(platform, provider, name)
-            if number >= 0:
-                ours.append(took)
-                theirs.append(alone)
+        with chromium() as browser:
+            for number in range(-2, pairs):  # the first two warm up everything
+                names = [f"ann{number + 2}{letter}" for letter in "abcde"]
+                for name in names:
+                    provider.person(name, name, ("analysts",))
+                took = {
+                    "ours": sign_in(platform, provider, names[0]),
+                    "least": least(party, platform, provider, names[1]),
+                    "alone": provider_alone(platform, provider, names[2]),
+                    "browser": browse(browser, platform.url + SERVICE, "a[href*=oauth_login]", SERVICE, names[3]),
+                    "least in a browser": browse(browser, party.url, "a", f"{party.url}/", names[4]),
+                }
+                for one, seconds in took.items():
+                    found[one] += [seconds] if number >= 0 else []
     finally:
         platform.close()
+        party.close()
         provider.close()
     figures: dict[str, object] = {
-        "sign-in to page (s)": summary(ours),
-        "provider alone (s)": summary(theirs),
-        "ratio": summary([took / alone for took, alone in zip(ours, theirs, strict=True)]),
-        "beyond the provider (s)": summary([took - alone for took, alone in zip(ours, theirs, strict=True)]),
+        "in a browser: sign-in to page (s)": summary(found["browser"]),
+        "in a browser: the least application (s)": summary(found["least in a browser"]),
+        "in a browser: ratio": _ratio(found["browser"], found["least in a browser"]),
+        "HTTP alone: sign-in to page (s)": summary(found["ours"]),
+        "HTTP alone: the least application (s)": summary(found["least"]),
+        "HTTP alone: ratio": _ratio(found["ours"], found["least"]),
+        "HTTP alone: the provider's answers without any application (s)": summary(found["alone"]),
+        "HTTP alone: ratio to them": _ratio(found["ours"], found["alone"]),
         "pairs": pairs,
     }
-    show("sign-in", figures, "sign-in to page <= 1.5 x the provider's own time")
+    show("sign-in", figures, "in a browser, sign-in to page <= 1.5 x the same at the least application")
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> dict[str, float]:
+    return summary([took / other for took, other in zip(ours, theirs, strict=True)])

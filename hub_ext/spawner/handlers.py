@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from jupyterhub import orm
-from jupyterhub.apihandlers.users import UserServerAPIHandler
+from jupyterhub.apihandlers.users import SelfAPIHandler, UserServerAPIHandler
 from jupyterhub.handlers.pages import HomeHandler, SpawnHandler
 from jupyterhub.scopes import needs_scope
+from sqlalchemy.exc import SQLAlchemyError
 from tornado.httputil import url_concat
 from tornado.web import HTTPError, RequestHandler, authenticated
 
@@ -52,6 +53,55 @@ class EndServerHandler(UserServerAPIHandler):
         if isinstance(asks, orm.Service) and asks.name == ours and why:
             return "", unquote(why)
         return str(asks.name), ""
+
+
+class CannotLook(HTTPError):
+    """Nobody can be told apart now: the Hub's database, or what its authenticator asks, does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "The Hub cannot look up whose this is. Try again in a moment.")
+        self.headers = {"Retry-After": "2"}  # JupyterHub sends them
+
+
+class WhoAmI(SelfAPIHandler):
+    """``api/user``: whose a token is. JupyterHub says "nobody's" also where it could not look; a service believes that.
+
+    Where it can look, but not write down that somebody was active (the disk is full), it says whose all the same.
+    """
+
+    _could_not_look = False
+    _writes_activity = True
+
+    async def get_current_user(self) -> Any:
+        """Return whose the token is."""
+        try:
+            return await super().get_current_user()
+        except SQLAlchemyError:
+            self.log.exception("Failed to look up or to write down whose a token is; looking once more")
+            self.db.rollback()
+            self._writes_activity = False
+            del self._jupyterhub_user  # nobody, as JupyterHub remembers after an error
+        except Exception as error:
+            self._could_not_look = not isinstance(error, HTTPError)
+            raise
+        try:
+            return await super().get_current_user()
+        except Exception:
+            self._could_not_look = True
+            raise
+
+    def _record_activity(self, obj: Any, timestamp: Any = None) -> bool:
+        return self._writes_activity and bool(super()._record_activity(obj, timestamp))
+
+    async def prepare(self) -> None:
+        """Find out who asks.
+
+        Raises:
+            CannotLook: If that cannot be found out now.
+        """
+        await super().prepare()
+        if self._could_not_look:
+            raise CannotLook
 
 
 class LeadHome(HomeHandler):
@@ -123,6 +173,7 @@ def handlers() -> list[tuple[str, type[RequestHandler]]]:
     return [
         (r"/home", LeadHome),
         (r"/ask-access", AskHandler),
+        (r"/api/user", WhoAmI),
         (r"/api/users/([^/]+)/server", EndServerHandler),
         (r"/api/users/([^/]+)/servers/([^/]*)", EndServerHandler),
     ]

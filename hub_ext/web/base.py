@@ -21,7 +21,7 @@ from hub_ext.people import Person, roles_of
 from hub_ext.settings import HubExt
 from hub_ext.web import errors
 from hub_ext.web.context import Context
-from hub_ext.web.hub import person_of
+from hub_ext.web.hub import AWAY, person_of
 
 log = structlog.get_logger("hub_ext.web")
 
@@ -108,7 +108,7 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
         try:
             model = await self.hub_auth.get_user(self, sync=False)
         except HTTPError as error:
-            raise Unavailable("The Hub does not answer, so nobody can be told apart right now.") from error
+            raise Unavailable(AWAY, hint="Try again in a moment.") from error
         if model is None:
             if self._forgery_refused:
                 raise Forbidden(

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import aiohttp
 from jupyterhub.httpclient import JupyterHubHTTPClient
 from jupyterhub.services.auth import HubOAuth
-from tornado.web import RequestHandler
+from tornado.web import HTTPError, RequestHandler
 
 from hub_ext.errors import Forbidden, NotFound, NotSignedIn, Unavailable
 from hub_ext.people import ROLES, Person, roles_of, scope_of
@@ -27,7 +27,7 @@ BELIEVED = 30
 _TIMEOUT = 10.0
 _LONGEST_WHY = 500
 _LONGEST_NEXT = 1000  # characters; browsers take 4,096 for a cookie, and this grows by sealing and signing
-_AWAY = "The Hub does not answer, so nobody can be told apart right now."
+AWAY = "The Hub does not answer, so nobody can be told apart right now."
 
 
 class ServiceAuth(HubOAuth):
@@ -43,6 +43,17 @@ class ServiceAuth(HubOAuth):
 
     def _get_token_url(self, handler: RequestHandler) -> str:  # noqa: ARG002
         return ""
+
+    async def _api_request(self, method: str, url: str, /, **more: Any) -> Any:
+        """Ask the Hub; a no is believed only from a Hub that knows us: one that cannot look says no to everybody.
+
+        Raises:
+            HTTPError: If the Hub does not answer, or cannot tell.
+        """
+        found = await super()._api_request(method, url, **more)
+        if found is None and await super()._api_request("GET", f"{self.api_url}/user", allow_403=True) is None:
+            raise HTTPError(503, "The Hub does not know this service's own token, so its no means nothing")
+        return found
 
     def generate_state(self, next_url: str | None = None, **extra_state: Any) -> str:
         """Return a sign-in that begins.
@@ -102,7 +113,7 @@ class HubClient:
             response = await self._http.fetch(url, method=method, headers=headers, raise_for_status=False)
             return int(response.status), await response.text()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(_AWAY, hint="Try again in a moment.") from error
+            raise Unavailable(AWAY, hint="Try again in a moment.") from error
 
     async def groups(self, name: str) -> tuple[frozenset[str], bool]:
         """Return the groups of a person as they are now, and whether the Hub calls her an admin.

@@ -91,6 +91,11 @@ const acts = {
   expire: ({ sub, kinds }) => {
     for (const one of kept.values()) if (one.accountId === sub && kinds.includes(one.kind)) one.exp = 1;
   },
+  // Another application that people may be signed in to.
+  client: ({ id, back }) => kept.set(`Client:${id}`, {
+    client_id: id, client_secret: secret, redirect_uris: [back], grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+  }),
   down: async () => { server.closeAllConnections(); await new Promise((done) => { server.close(done); server.closeAllConnections(); }); },
   up: () => listen(server, port, host),
   // A logout token as the provider makes it, to be changed and sent by a test.
