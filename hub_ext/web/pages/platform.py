@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from hub_ext.errors import InvalidInput
 from hub_ext.web.api import models
 from hub_ext.web.api.audit import check_auditor, list_acts, verify
 from hub_ext.web.base import BaseHandler
+from hub_ext.web.pages import rendering
 from hub_ext.web.pages.page import Page
 from hub_ext.web.pages.rendering import query
 
@@ -93,6 +95,41 @@ class BannerStyle(BaseHandler):
         self.set_header("Content-Type", "text/css; charset=utf-8")
         self.set_header("Cache-Control", "public, max-age=3600")
         self.finish(f".hx-banner {{ background: {colour}; color: {readable_on(colour)}; }}\n")
+
+
+# What every page of ours loads, and what that loads in its turn.
+_OF_EVERY_PAGE = (
+    "js/theme.js",
+    "hub/css/style.min.css",
+    "css/hub-ext.css",
+    "vendor/htmx.min.js",
+    "hub/components/bootstrap/dist/js/bootstrap.bundle.min.js",
+    "js/page.js",
+    "js/live.js",
+    "js/stream.js",
+    "hub/components/@fortawesome/fontawesome-free/css/fontawesome.css",
+    "hub/components/@fortawesome/fontawesome-free/css/solid.css",
+    "hub/components/@fortawesome/fontawesome-free/webfonts/fa-solid-900.woff2",
+)
+_LOAD_AHEAD = """\
+for (const one of %s) {
+  const link = document.createElement('link');
+  Object.assign(link, { rel: 'prefetch', href: one });
+  document.head.append(link);
+}
+"""
+
+
+class Ahead(BaseHandler):
+    """A script for the Hub's sign-in page: meanwhile the browser loads what our pages need."""
+
+    public = True
+
+    async def get(self) -> None:
+        """Answer; it holds nothing private."""
+        links = [rendering.static_link(self.context.prefix, path) for path in _OF_EVERY_PAGE]
+        self.set_header("Content-Type", "text/javascript; charset=utf-8")
+        self.finish(_LOAD_AHEAD % json.dumps(links))
 
 
 def readable_on(colour: str) -> str:

@@ -102,6 +102,7 @@ _REST: _Pages = [
     ("help", platform.HelpPage),
     ("oauth_callback", signin.SignedIn),
     ("banner.css", platform.BannerStyle),
+    ("ahead.js", platform.Ahead),
     ("static/(.*)", assets.Assets),
 ]
 

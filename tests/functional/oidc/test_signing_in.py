@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
@@ -73,6 +74,23 @@ def test_who_came_from_the_service_is_led_back_there_at_once(world: World) -> No
     assert urlsplit(ada.visited[-1]).query == "q=x"
     assert ada.inside
     assert ada.at_hub
+
+
+def test_while_she_signs_in_the_browser_loads_what_our_pages_need(world: World) -> None:
+    world.person("ada5")
+    ada = SignedIn(world.platform)
+    page = ada.follow(ada.http.get(SERVICE)).text
+    assert f'<script src="{SERVICE}ahead.js" async>' in page
+    listed = set(re.findall(r'"([^"]+)"', ada.http.get(f"{SERVICE}ahead.js").text))
+    assert len(listed) > 5
+    for one in listed:
+        answer = ada.http.get(one)
+        assert answer.status_code == 200, one
+        assert "immutable" in answer.headers["cache-control"], one
+    home = world.sign_in("ada5").last.text
+    needed = set(re.findall(rf'(?:src|href)="({SERVICE}static/[^"]+\.(?:css|js))"', home))
+    assert needed
+    assert needed <= listed
 
 
 @pytest.mark.parametrize("change", [{"redirect_uri": "https://evil.example/"}, {"redirect_uri": "/user/eve/"}])
