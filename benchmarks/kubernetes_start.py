@@ -139,7 +139,7 @@ def start_once(client: httpx.Client, pods: FirstAnswers, user: str, body: dict[s
 
 @contextlib.contextmanager
 def stock(
-    folder: Path, cluster: UsedCluster, kubeconfig: Path | None = None, *, home: bool = True
+    folder: Path, cluster: UsedCluster, kubeconfig: Path | None = None, *, home: bool = True, more: str = ""
 ) -> Iterator[Platform]:
     """Run a stock JupyterHub with KubeSpawner, in a namespace of its own.
 
@@ -148,6 +148,7 @@ def stock(
         cluster: The cluster.
         kubeconfig: Whose account it uses; by default the administrator's.
         home: Whether each server has a volume.
+        more: More lines of its configuration.
     """
     folder.mkdir(parents=True)
     port, token, namespace = free_port(), "0123456789abcdef0123456789abcdef", f"stock-{os.getpid()}"
@@ -163,7 +164,7 @@ def stock(
         cores=CORES,
         storage_class=cluster.storage_class,
     )
-    (folder / "config.py").write_text(text)
+    (folder / "config.py").write_text(text + more)
     cluster.kubectl("create", "namespace", namespace)
     environ = environment() | {"KUBECONFIG": str(kubeconfig or cluster.kubeconfig)}
     try:
