@@ -117,6 +117,8 @@ async def own(cluster: Cluster, manifest: Manifest, owner: Manifest) -> None:
 async def ensure_namespace(cluster: Cluster, wanted: Manifest, *, within: float = WITHIN) -> None:
     """Make a person's namespace, or see that the one that is there is hers and has its labels.
 
+    One that this process has seen is looked at; any other is most likely not there yet, and is made at once.
+
     Args:
         cluster: Where.
         wanted: From `objects.namespace`.
@@ -126,11 +128,13 @@ async def ensure_namespace(cluster: Cluster, wanted: Manifest, *, within: float 
         NotOurs: If there is one that is not ours, or another person's.
         Ending: If it is being removed.
     """
-    there = await _make_once(cluster, wanted, within, look_first=True)
+    name = wanted["metadata"]["name"]
+    there = await _make_once(cluster, wanted, within, look_first=name in cluster.seen)
+    cluster.seen.add(name)
     have, need = _marks(there), _marks(wanted)
     if any(have.get(label) != value for label, value in need.items()):
         patch = {"metadata": {"labels": need, "uid": there["metadata"]["uid"]}}
-        await cluster.merge("Namespace", wanted["metadata"]["name"], "", patch, within=within)
+        await cluster.merge("Namespace", name, "", patch, within=within)
 
 
 async def ensure(cluster: Cluster, rendering: Rendering, *, within: float = WITHIN) -> Manifest:

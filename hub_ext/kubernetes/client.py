@@ -12,6 +12,8 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import structlog
@@ -31,6 +33,7 @@ WITHIN = 30.0  # seconds that a call gets, with all its tries
 _ONE_TRY = 15.0  # seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between two tries
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+_LONGEST_LINE = 2**21  # bytes; an object of a cluster is never larger
 _NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError)
 
 _T = TypeVar("_T")
@@ -136,6 +139,31 @@ async def _configuration(kubeconfig: str) -> Configuration:
     return configuration
 
 
+def _connections(configuration: Configuration) -> RESTClientObject:
+    """Return what makes requests; it looks at the environment for a proxy now, and never again.
+
+    kubernetes_asyncio has aiohttp look there, and for ~/.netrc, at each request, both in a thread: that takes longer
+    than the request itself, and the API server wants no account of ~/.netrc.
+    """
+    rest = RESTClientObject(configuration)
+    connector = rest.pool_manager.connector
+    rest.pool_manager.detach()
+    rest.pool_manager = aiohttp.ClientSession(connector=connector, read_bufsize=_LONGEST_LINE)
+    if not rest.proxy:
+        rest.proxy = proxy_of(configuration.host) or ""
+    return rest
+
+
+def proxy_of(url: str) -> str | None:
+    """Return the proxy that the environment names for an address; None for none.
+
+    Args:
+        url: The address.
+    """
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+
+
 class Cluster:
     """One API server, as one of its accounts.
 
@@ -147,8 +175,9 @@ class Cluster:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._rest = RESTClientObject(configuration)
+        self._rest = _connections(configuration)
         self.calls: dict[str, int] = {}  # how many of each kind were made, for figures
+        self.seen: set[str] = set()  # namespaces that were there once
 
     @classmethod
     async def connect(cls, kubeconfig: str) -> Cluster:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -35,7 +36,8 @@ async def test_everything_but_the_pod_is_made(cluster: Cluster, api: ApiServer) 
         ("LimitRange", "hub-ext"), ("Namespace", "hub-ext-ana"), ("NetworkPolicy", "default-deny"),
         ("NetworkPolicy", "start"), ("PersistentVolumeClaim", "home"), ("ResourceQuota", "hub-ext"),
     ]  # fmt: skip
-    assert api.asked[:2] == [f"GET {NAMESPACE}", "POST /api/v1/namespaces"]
+    assert [one for one in api.asked if one.endswith(("namespaces", NAMESPACE))] == ["POST /api/v1/namespaces"]
+    assert api.asked[0] == "POST /api/v1/namespaces"
 
 
 async def test_what_is_there_is_brought_up_to_date_and_the_home_is_left_as_it_is(
@@ -55,7 +57,29 @@ async def test_a_namespace_that_is_as_it_should_be_costs_one_call(cluster: Clust
     await ensure(cluster, rendering())
     api.asked.clear()
     await ensure(cluster, rendering())
-    assert [one for one in api.asked if one.endswith(NAMESPACE)] == [f"GET {NAMESPACE}"]
+    assert [one for one in api.asked if one.endswith(("namespaces", NAMESPACE))] == [f"GET {NAMESPACE}"]
+
+
+async def test_a_namespace_that_an_earlier_process_made_is_found(
+    cluster: Cluster, api: ApiServer, tmp_path: Path
+) -> None:
+    await ensure(cluster, rendering())
+    made = api.objects[NAMESPACE]["metadata"]["uid"]
+    later = await Cluster.connect(api.kubeconfig(tmp_path))
+    api.asked.clear()
+    try:
+        await ensure(later, rendering())
+    finally:
+        await later.close()
+    assert api.objects[NAMESPACE]["metadata"]["uid"] == made
+    assert api.asked[:2] == ["POST /api/v1/namespaces", f"GET {NAMESPACE}"]
+
+
+async def test_a_namespace_that_is_gone_is_made_again(cluster: Cluster, api: ApiServer) -> None:
+    await ensure(cluster, rendering())
+    del api.objects[NAMESPACE]
+    await ensure(cluster, rendering())
+    assert NAMESPACE in api.objects
 
 
 @pytest.mark.parametrize(
@@ -73,7 +97,9 @@ async def test_a_namespace_that_is_not_hers_is_not_taken(cluster: Cluster, api: 
     api.objects[NAMESPACE] = {"metadata": {"name": "hub-ext-ana", "labels": labels, "uid": "x"}}
     with pytest.raises(NotOurs, match="namespace hub-ext-ana"):
         await ensure(cluster, rendering())
-    assert api.asked == [f"GET {NAMESPACE}"]
+    assert api.asked == ["POST /api/v1/namespaces", f"GET {NAMESPACE}"]
+    assert list(api.objects) == [NAMESPACE]
+    assert api.objects[NAMESPACE]["metadata"]["labels"] == labels
 
 
 async def test_a_home_that_is_not_hers_is_not_taken(cluster: Cluster, api: ApiServer) -> None:

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from hub_ext.errors import Unavailable
-from hub_ext.kubernetes.client import AlreadyThere, ApiError, Cluster, NoAnswer
+from hub_ext.kubernetes.client import AlreadyThere, ApiError, Cluster, NoAnswer, proxy_of
 from hub_ext.settings import HubExt
 from tests.manifests.api_server import ApiServer, status
 
@@ -42,6 +42,40 @@ async def test_the_account_of_the_file_is_used(cluster: Cluster, api: ApiServer)
     api.answers = [look]
     await cluster.get("Pod", "server", "hub-ext-ana")
     assert seen == [("Bearer secret-token", "hub-ext")]
+
+
+async def test_the_proxy_of_the_environment_is_used(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{api.port}")
+    path = Path(api.kubeconfig(tmp_path))
+    path.write_text(path.read_text().replace(f"127.0.0.1:{api.port}", "api-server.invalid"))
+    cluster = await Cluster.connect(str(path))
+    try:
+        assert (await cluster.create(POD))["metadata"]["name"] == "server"  # that host has no address
+        monkeypatch.delenv("http_proxy")
+        assert await cluster.get("Pod", "server", "hub-ext-ana") is not None  # it was looked up once
+    finally:
+        await cluster.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("https://api.example.org:6443", "http://proxy.example.org:3128"),
+        ("https://10.0.0.1", None),
+        ("https://api.inside.example.org", None),
+        ("http://api.example.org", None),
+    ],
+)
+def test_the_proxy_is_that_of_the_address(url: str, proxy: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", "http://proxy.example.org:3128")
+    monkeypatch.setenv("no_proxy", "10.0.0.1,.inside.example.org")
+    assert proxy_of(url) == proxy
 
 
 @pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
