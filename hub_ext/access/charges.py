@@ -10,14 +10,29 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, case, delete, func, literal, or_, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Double,
+    Update,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from hub_ext.catalog.budget import GIB, Amounts, HolderKind, Standing, Wanted, month_of
-from hub_ext.db.many import insert_many, one_of
+from hub_ext.db.many import given, insert_many, one_of, one_of_given
 from hub_ext.db.tables import Budget, BudgetCharge, BudgetHolder, BudgetMeter
 
 # How long a reservation of a server holds without word of it: longer than any start takes.
@@ -86,10 +101,19 @@ def _standing(holder: Holder, rows: list[Any], used: dict[Holder, Amounts], at: 
 
 def _budgets(session: Session, user: str, groups: Collection[str]) -> dict[tuple[str, str], Any]:
     holders = [("person", user), ("everyone", "everyone"), *(("group", name) for name in groups)]
+    kind = session.get_bind().dialect.name
+    return {(row.kind, row.name): row for row in session.execute(_budgets_query(kind), given(kind, "holders", holders))}
+
+
+# The statements of each decision are made once: to make one anew takes longer than to execute it.
+
+
+@cache
+def _budgets_query(dialect: str) -> Any:
     limits = (Budget.servers, Budget.runs, Budget.cpu_hours, Budget.memory_hours, Budget.gpu_hours, Budget.storage)
-    query = select(Budget.kind, Budget.name, Budget.soft, *limits)
-    query = query.where(one_of(session, (Budget.kind, Budget.name), holders)).order_by(Budget.kind, Budget.name)
-    return {(row.kind, row.name): row for row in session.execute(query)}
+    query: Any = select(Budget.kind, Budget.name, Budget.soft, *limits)
+    query = query.where(one_of_given(dialect, (Budget.kind, Budget.name), "holders"))
+    return query.order_by(Budget.kind, Budget.name)
 
 
 def _limits(row: Any) -> Amounts:
@@ -121,22 +145,12 @@ def _insert(session: Session, table: Any) -> Any:
 
 def _used(session: Session, holders: list[Holder], at: datetime) -> tuple[dict[Holder, Amounts], dict[str, int]]:
     """Return what holders use, from one look at charges and meters; and the bytes of the person's home."""
-    now = at.timestamp()
-    first = _first_of(at).timestamp()
-    open_ = _open_amounts(now, first)
-    charge, meter = BudgetCharge, BudgetMeter
-    charged = (
-        select(charge.kind, charge.name, *open_)
-        .where(one_of(session, (charge.kind, charge.name), holders), counts(now))
-        .group_by(charge.kind, charge.name)
-    )
-    nothing = literal(0)
-    metered = select(
-        meter.kind, meter.name, nothing, nothing, meter.cpu, meter.memory, meter.gpu, nothing, nothing
-    ).where(one_of(session, (meter.kind, meter.name), holders), meter.month == month_of(at))
+    dialect = session.get_bind().dialect.name
+    values = {"now": at.timestamp(), "first": _first_of(at).timestamp(), "month": month_of(at)}
+    rows = session.execute(_used_query(dialect), values | given(dialect, "holders", holders))
     found: dict[Holder, Amounts] = {}
     homes: dict[str, int] = {}
-    for kind, name, servers, runs, cpu, memory, gpu, storage, home in session.execute(union_all(charged, metered)):
+    for kind, name, servers, runs, cpu, memory, gpu, storage, home in rows:
         holder = (cast(HolderKind, kind), str(name))
         hours = (float(cpu) / 3600, float(memory) / 3600, float(gpu) / 3600)
         more = _amounts(int(servers), int(runs), *hours, int(storage))
@@ -146,7 +160,23 @@ def _used(session: Session, holders: list[Holder], at: datetime) -> tuple[dict[H
     return found, homes
 
 
-def _open_amounts(now: float, first: float) -> list[ColumnElement[Any]]:
+@cache
+def _used_query(dialect: str) -> CompoundSelect[Any]:
+    charge, meter = BudgetCharge, BudgetMeter
+    now, first = (bindparam(name, type_=Double) for name in ("now", "first"))
+    charged = (
+        select(charge.kind, charge.name, *_open_amounts(now, first))
+        .where(one_of_given(dialect, (charge.kind, charge.name), "holders"), counts(now))
+        .group_by(charge.kind, charge.name)
+    )
+    nothing = literal(0)
+    metered = select(
+        meter.kind, meter.name, nothing, nothing, meter.cpu, meter.memory, meter.gpu, nothing, nothing
+    ).where(one_of_given(dialect, (meter.kind, meter.name), "holders"), meter.month == bindparam("month"))
+    return union_all(charged, metered)
+
+
+def _open_amounts(now: ColumnElement[float], first: ColumnElement[float]) -> list[ColumnElement[Any]]:
     charge = BudgetCharge
     lasted = accrued(first, now)
     hours = [func.sum(amount * lasted) for amount in (charge.cpu, charge.memory, charge.gpu)]
@@ -154,7 +184,7 @@ def _open_amounts(now: float, first: float) -> list[ColumnElement[Any]]:
     return [*(counted(purpose) for purpose in _PURPOSES), *hours, func.sum(charge.storage), home]
 
 
-def accrued(first: float, end: float) -> ColumnElement[float]:
+def accrued(first: float | ColumnElement[float], end: float | ColumnElement[float]) -> ColumnElement[float]:
     """Return the seconds that a charge has lasted between two times (seconds since 1970); never less than none."""
     since = BudgetCharge.since
     begins = case((since < first, first), else_=since)
@@ -166,7 +196,7 @@ def counted(purpose: str) -> ColumnElement[int]:
     return func.sum(case((BudgetCharge.purpose == purpose, 1), else_=0))
 
 
-def counts(now: float) -> ColumnElement[bool]:
+def counts(now: float | ColumnElement[float]) -> ColumnElement[bool]:
     """Return the condition on charges that they count at a time: reservations end."""
     return or_(BudgetCharge.expires.is_(None), BudgetCharge.expires > now)
 
@@ -243,8 +273,14 @@ def confirm(session: Session, use_id: str, at: datetime) -> None:
         use_id: Of the start, or the run.
         at: Since when.
     """
-    query = update(BudgetCharge).where(BudgetCharge.use == use_id, BudgetCharge.since.is_(None))
-    session.execute(query.values(since=at.timestamp(), expires=None).execution_options(synchronize_session=False))
+    session.connection().execute(_confirm_statement(), {"use": use_id, "at": at.timestamp()})
+
+
+@cache
+def _confirm_statement() -> Update:
+    table: Any = BudgetCharge.__table__
+    query = update(table).where(table.c.use_id == bindparam("use"), table.c.since.is_(None))
+    return query.values(since=bindparam("at"), expires=None)
 
 
 def release(session: Session, use_id: str, at: datetime) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from functools import cache
 from typing import cast
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from hub_ext.catalog.entitled import Entitled, Kind
-from hub_ext.db.many import one_of
+from hub_ext.db.many import given, one_of, one_of_given
 from hub_ext.db.tables import Entitlement, EntitlementImport
 
 PERSON: Kind = "person"
@@ -47,9 +48,18 @@ def load_entitlements(session: Session, user: str, groups: Collection[str], afte
         groups: Groups that she is in.
         after: Those that had ended by then are left out.
     """
-    query = counted().where(held_by(session, user, groups), Entitlement.until > after).order_by(Entitlement.id)
-    columns = (Entitlement.id, Entitlement.profile, Entitlement.kind, Entitlement.name, Entitlement.until)
-    rows = session.execute(query.with_only_columns(*columns, Entitlement.granted_by))
+    dialect = session.get_bind().dialect.name
+    holders = [(PERSON, user), *((GROUP, name) for name in groups)]
+    rows = session.execute(_load_query(dialect), {"after": after} | given(dialect, "holders", holders))
     return tuple(
         Entitled(id_, profile, cast(Kind, kind), name, until, by) for id_, profile, kind, name, until, by in rows
     )
+
+
+@cache
+def _load_query(dialect: str) -> Select[str, str, str, str, datetime, str]:
+    """Return the query of each decision, made once: to make it anew takes longer than to execute it."""
+    hers = one_of_given(dialect, (Entitlement.kind, Entitlement.name), "holders")
+    query = counted().where(hers, Entitlement.until > bindparam("after")).order_by(Entitlement.id)
+    columns = (Entitlement.id, Entitlement.profile, Entitlement.kind, Entitlement.name, Entitlement.until)
+    return query.with_only_columns(*columns, Entitlement.granted_by)

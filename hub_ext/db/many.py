@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, TableValuedAlias, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, String, TableValuedAlias, bindparam, func, literal, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -30,6 +30,29 @@ def one_of(session: Session, columns: Pair, pairs: Iterable[tuple[str, str]]) ->
     first, second = ([pair[number] for pair in wanted] for number in (0, 1))
     listed = _table(first=first, second=second)
     return tuple_(*columns).in_(select(listed.c.first, listed.c.second))
+
+
+def one_of_given(dialect: str, columns: Pair, name: str) -> ColumnElement[bool]:
+    """Return the same condition with parameters, for a statement that is made once; `given` has their values.
+
+    Args:
+        dialect: Of the database that is asked.
+        columns: The columns.
+        name: Of the parameters.
+    """
+    if dialect == "sqlite":
+        return tuple_(*columns).in_(bindparam(name, expanding=True))
+    arrays = [bindparam(f"{name}_{number}", type_=ARRAY(String)) for number in (0, 1)]
+    listed = func.unnest(*arrays).table_valued("first", "second").render_derived()
+    return tuple_(*columns).in_(select(listed.c.first, listed.c.second))
+
+
+def given(dialect: str, name: str, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return the values of the parameters of `one_of_given`."""
+    wanted = sorted(set(pairs))
+    if dialect == "sqlite":
+        return {name: wanted}
+    return {f"{name}_{number}": [pair[number] for pair in wanted] for number in (0, 1)}
 
 
 def _table(**columns: Sequence[str]) -> TableValuedAlias:

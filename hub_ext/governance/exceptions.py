@@ -6,8 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
+from functools import cache
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from hub_ext import audit
@@ -34,10 +35,18 @@ def load_exceptions(session: Session, after: datetime, profile: str | None = Non
         after: Those that had ended by then are left out.
         profile: Of which profile; None for all.
     """
-    query = select(PolicyException).where(PolicyException.until > after, PolicyException.revoked_at.is_(None))
-    if profile is not None:
-        query = query.where(PolicyException.profile == profile)
-    return [_as_fact(row) for row in session.scalars(query.order_by(PolicyException.id))]
+    values = {"after": after} if profile is None else {"after": after, "profile": profile}
+    return [_as_fact(row) for row in session.scalars(_load_query(profile is not None), values)]
+
+
+@cache
+def _load_query(of_one: bool) -> Select[PolicyException]:
+    """Return the query of each decision, made once: to make it anew takes longer than to execute it."""
+    current = PolicyException.until > bindparam("after")
+    query = select(PolicyException).where(current, PolicyException.revoked_at.is_(None))
+    if of_one:
+        query = query.where(PolicyException.profile == bindparam("profile"))
+    return query.order_by(PolicyException.id)
 
 
 def _as_fact(row: PolicyException) -> RuleException:

@@ -13,6 +13,7 @@ from hub_ext.db.tables import CatalogState
 _ONE = 1
 _KEPT_EVERY = timedelta(seconds=30)  # a start need not write a time that is hardly later than the last
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_AGREED = select(CatalogState.generation, CatalogState.clock).where(CatalogState.id == _ONE)  # asked at each decision
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,7 @@ NOTHING_AGREED = Agreed(0, _BEGINNING)
 
 def agreed(session: Session) -> Agreed:
     """Return what all processes agree on."""
-    row = session.execute(
-        select(CatalogState.generation, CatalogState.clock).where(CatalogState.id == _ONE)
-    ).one_or_none()
+    row = session.execute(_AGREED).one_or_none()
     return Agreed(*row) if row is not None else NOTHING_AGREED
 
 
