@@ -124,9 +124,18 @@ class EmbeddedAuthenticator(Authenticator):
             return True
         return not (await asyncio.to_thread(self.sweeper.accounts.standing, username)).blocked
 
-    async def refresh_user(self, user: Any, handler: RequestHandler | None = None) -> dict[str, Any]:  # noqa: ARG002
-        """Return what is true of a person now: her roles may have changed in the settings."""
-        return self._model(user.name)
+    async def refresh_user(
+        self,
+        user: Any,
+        handler: RequestHandler | None = None,  # noqa: ARG002
+    ) -> dict[str, Any] | bool:
+        """Return what is true of a person now, since her roles may have changed in the settings; True if nothing has.
+
+        JupyterHub would write it all down once more, which is a good part of what it does for a start.
+        """
+        model = self._model(user.name)
+        same = user.admin == model["admin"] and {group.name for group in user.groups} == set(model["groups"])
+        return same or model
 
     def _model(self, name: str) -> dict[str, Any]:
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -85,9 +86,18 @@ async def test_after_five_wrong_passwords_even_the_right_one_has_to_wait(sign_in
 
 
 async def test_a_refresh_gives_what_the_settings_say_now(sign_in: EmbeddedAuthenticator) -> None:
-    user = type("User", (), {"name": "clara"})()
+    groups = [SimpleNamespace(name=name) for name in sign_in.groups_of("clara")]
+    user = SimpleNamespace(name="clara", admin=False, groups=groups)
+    assert len(groups) > 1
+    assert await sign_in.refresh_user(user) is True  # nothing is different: nothing has to be written
     sign_in.roles = {}
-    assert (await sign_in.refresh_user(user))["groups"] == ["analysts"]
+    found = await sign_in.refresh_user(user)
+    assert isinstance(found, dict)
+    assert found["groups"] == ["analysts"]
+    user.groups, user.admin = groups[:1], True  # a role of the Hub itself that she has no more
+    found = await sign_in.refresh_user(user)
+    assert isinstance(found, dict)
+    assert found["admin"] is False
 
 
 @pytest.mark.parametrize(("name", "valid"), [("ana", True), ("Ana", False), ("examples", False), ("a/b", False)])

@@ -34,7 +34,8 @@ c.JupyterHub.log_level = settings.log_level
 c.JupyterHub.init_spawners_timeout = 2  # one server that hangs must not keep everybody from the Hub
 c.JupyterHub.redirect_to_server = False
 c.JupyterHub.service_check_interval = 0  # the Hub looks after the service every second, see `EmbeddedHub`
-c.Spawner.poll_interval = 5
+# What becomes of a pod is heard of at once; this is for who else had not noticed.
+c.Spawner.poll_interval = 5 if settings.runtime == "local" else 30
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.named_server_limit_per_user = 5
 c.JupyterHub.template_paths = [templates()]

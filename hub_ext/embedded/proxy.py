@@ -32,6 +32,10 @@ class LocalProxy(TraefikFileProviderProxy):
 
     _watch: PeriodicCallback | None = None
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._answering: set[str] = set()  # routes that this traefik was seen to have
+
     @default("traefik_api_hashed_password")
     def _quick_hash(self) -> str:
         """Return the hash that traefik checks at each of our requests: at the usual cost each takes 0.2 s.
@@ -59,6 +63,7 @@ class LocalProxy(TraefikFileProviderProxy):
             self._start_traefik()
 
     def _start_traefik(self) -> None:
+        self._answering.clear()
         beside = Path(sys.executable).parent / "traefik"
         program = str(beside) if beside.exists() else "traefik"
         with Path(self.log_file).open("ab") as output:
@@ -85,10 +90,19 @@ class LocalProxy(TraefikFileProviderProxy):
 
     async def add_route(self, routespec: str, target: str, data: dict[str, Any]) -> None:
         """Add a route, and return when traefik answers on it; at once for one that is there already."""
-        known = await self.get_route(routespec)
-        if known and known["target"] == target and known["data"] == data and await self._is_loaded(routespec):
+        spec = self.validate_routespec(routespec)
+        known = await self.get_route(spec)
+        same = known is not None and known["target"] == target and known["data"] == data
+        if same and (spec in self._answering or await self._is_loaded(spec)):
             return
-        await super().add_route(routespec, target, data)
+        self._answering.discard(spec)
+        await super().add_route(spec, target, data)
+        self._answering.add(spec)
+
+    async def delete_route(self, routespec: str) -> None:
+        """Take a route away."""
+        self._answering.discard(self.validate_routespec(routespec))
+        await super().delete_route(routespec)
 
     async def _is_loaded(self, routespec: str) -> bool:
         return bool(await self._check_for_traefik_service(routespec, "router"))

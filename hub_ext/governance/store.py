@@ -36,6 +36,7 @@ from hub_ext.settings import HubExt
 log = structlog.get_logger("hub_ext.governance.store")
 
 _LOOK_EVERY = 1.0  # seconds between two looks at the files
+_PATIENCE = 2.0  # seconds that somebody waits for the look of somebody else
 
 
 class CatalogStore:
@@ -85,19 +86,29 @@ class CatalogStore:
         catalog = self._catalog
         if catalog is None:
             return self.refresh(only_first=True)
-        if time.monotonic() - self._looked > _LOOK_EVERY:
+        if self._is_old():
             self.prefetch()
         return catalog
+
+    def last(self) -> Catalog:
+        """Return the snapshot of the last look, however old: for what does not change, asked often."""
+        return self._catalog or self.current()
 
     def recent(self) -> Catalog:
         """Return the snapshot, a second old at most; waits for a look at files and database where it is older.
 
-        Where the database does not answer, the last snapshot is what there is.
+        Where the database does not answer, or a look takes long, the last snapshot is what there is.
         """
-        if self._catalog is not None and time.monotonic() - self._looked > _LOOK_EVERY:
-            with contextlib.suppress(HubExtError, SQLAlchemyError):
-                return self.refresh()
+        if self._catalog is not None and self._is_old() and self._look.acquire(timeout=_PATIENCE):
+            try:
+                with contextlib.suppress(HubExtError, SQLAlchemyError):
+                    return self._look_now() if self._is_old() else self._catalog
+            finally:
+                self._look.release()
         return self.current()
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._looked > _LOOK_EVERY
 
     def prefetch(self, also: Callable[[], object] | None = None) -> None:
         """Look at files and database in a thread, if nobody does already.

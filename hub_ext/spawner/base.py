@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from jupyterhub import orm
 from jupyterhub.spawner import Spawner, SpawnException
-from tornado.ioloop import PeriodicCallback
+from tornado.ioloop import IOLoop, PeriodicCallback
 from traitlets import Unicode
 
 from hub_ext.access.looking import look
@@ -27,6 +27,7 @@ from hub_ext.spawner.progress import Progress, usually
 
 _T = TypeVar("_T")
 _THREADS = ThreadPoolExecutor(4, thread_name_prefix="decide")
+_FIRST_SETTLE = 2.0  # seconds until a Hub looks for the first time for starts that nobody stands behind
 _FIRST_GUESS = 4.0  # seconds that a boot takes where none was seen yet
 _NO_LINKS = "A link cannot start a server: choose below and press Start."
 
@@ -284,6 +285,7 @@ class DecidedSpawner(Spawner):
 
     def write_down(self, outcome: Outcome) -> Awaitable[None]:
         """Write an outcome into our database, in a thread; nobody has to wait for it."""
+        self.ledger.will_close(outcome)
         return asyncio.get_running_loop().run_in_executor(_THREADS, self.ledger.close, outcome)
 
     async def _cancelled(self) -> None:
@@ -334,12 +336,15 @@ class DecidedSpawner(Spawner):
             alive: Identifiers of all starts that a server or a pending start stands behind now.
         """
 
+    def _known(self) -> set[str]:
+        """Return the starts that this Hub knows."""
+        users = self.user.settings.get("users", {})
+        return {one.start_id for user in users.values() for one in user.spawners.values() if one.start_id}
+
     def _alive(self) -> set[str]:
         """Return the starts that this Hub knows, or that an earlier one saved and this one has not looked at yet."""
-        users = self.user.settings.get("users", {})
-        known = {one.start_id for user in users.values() for one in user.spawners.values() if one.start_id}
-        saved = self.user.db.query(orm.Spawner).filter(orm.Spawner.server_id.is_not(None))
-        return known | {str(one.state["start"]) for one in saved if one.state and one.state.get("start")}
+        saved = self.user.db.query(orm.Spawner.state).filter(orm.Spawner.server_id.is_not(None))
+        return self._known() | {str(state["start"]) for (state,) in saved if state and state.get("start")}
 
     def _settle_from_now_on(self) -> None:
         async def settle() -> None:
@@ -349,6 +354,7 @@ class DecidedSpawner(Spawner):
 
         DecidedSpawner._settling = PeriodicCallback(settle, self.settle_every * 1000)
         DecidedSpawner._settling.start()
+        IOLoop.current().call_later(_FIRST_SETTLE, settle)  # an earlier Hub may have ended in the middle of many starts
 
 
 async def _form_of(spawner: DecidedSpawner) -> str:

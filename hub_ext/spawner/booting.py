@@ -21,7 +21,7 @@ from hub_ext.spawner.progress import Progress
 _AGAIN = "Try again; if it happens again, tell an admin the time."
 _CATCHING_UP = 10.0  # seconds that the cluster gets to know of a namespace that was just made
 _HOME_WITHIN = 30.0  # seconds that an earlier server gets to let the home go
-_EVENTS_AFTER = 1.5  # seconds of waiting after which events are asked for
+_EVENTS_AFTER = 2.0  # seconds of a pod's life after which events are asked for
 _OLD_EVENT = 5.0  # seconds before the start that an event may be of, clocks being what they are
 # Seconds between two questions whether it answers: a share of the time that it has had, so that a quick server is
 # asked closely and many slow ones cost little.
@@ -99,7 +99,7 @@ class Boot:
         self._key = key_of(pod)
         self._launch = launch_of(pod)
         self._within = within
-        self._began = time.monotonic()
+        self._began = self._made = time.monotonic()
         self._began_at = time.time()
         self._seen = False
         self._said = ""
@@ -154,7 +154,7 @@ class Boot:
         Raises:
             StartFailed: If it does not come up.
         """
-        self._uid = made["metadata"]["uid"]
+        self._uid, self._made = made["metadata"]["uid"], time.monotonic()
         known, since = "", 0.0
         try:
             with self._pods.changes(self._key) as changed:
@@ -181,7 +181,7 @@ class Boot:
         if since:
             await asyncio.sleep(min(max((time.monotonic() - since) * _SHARE, _SHORTEST), _LONGEST))
             return
-        if self._events is None and time.monotonic() - self._began > _EVENTS_AFTER:
+        if self._events is None and time.monotonic() - self._made > _EVENTS_AFTER:
             self._events = Watch(self._pods.cluster, "Event", namespace=self._key[0])
             self._events.listen(self._heard)
             self._events.start()

@@ -97,7 +97,8 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
         return self.namespace, self.pod_name
 
     async def _pods(self) -> Pods:
-        return await Pods.shared(self.settings_of_ours, self.ledger.catalog.enclave.spec.system_namespace)
+        enclave = self.ledger.decisions.catalog.last().enclave  # its namespace stays; each server is asked for often
+        return await Pods.shared(self.settings_of_ours, enclave.spec.system_namespace)
 
     def _hub_address(self) -> str:
         """Return the address that pods know the Hub by."""
@@ -337,7 +338,8 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
     async def put_away(self, alive: Collection[str]) -> None:
         """Remove pods that no server stands behind."""
         pods = await self._pods()
-        await pods.put_away(self._alive() | set(alive))
+        await pods.listed()
+        await pods.put_away(self._known() | set(alive))
 
     # What of KubeSpawner's must not be reached.
 

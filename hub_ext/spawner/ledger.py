@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import statistics
 import threading
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from hub_ext import audit
@@ -30,8 +31,18 @@ from hub_ext.settings import HubExt
 from hub_ext.spawner.asking import Typed
 
 _OPEN = ("starting", "ready")
-_YOUNG = timedelta(seconds=30)  # a start that young may be known to a thread that has not said so yet
+_YOUNG = timedelta(seconds=30)  # a start of ours that young may be known to a thread that has not said so yet
 _TRIES = 20
+_OPEN_OF_SERVER = select(ServerStart.id).where(
+    ServerStart.user == bindparam("user"), ServerStart.server == bindparam("server"), ServerStart.outcome.in_(_OPEN)
+)  # made once, as are the other statements of each start: to make one anew takes longer than to execute it
+_TAKEN = (
+    select(ServerStart.asked_at, ServerStart.ready_at)
+    .where(ServerStart.profile == bindparam("profile"), ServerStart.ready_at.is_not(None))
+    .order_by(ServerStart.asked_at.desc())
+    .limit(20)
+)
+_TYPICAL_FOR = 10.0  # seconds that what starts of a profile usually take is taken for true
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,9 @@ class Ledger:
         self.database = Database(settings.database)
         self.decisions = DecisionPoint(self.database, CatalogStore(settings), settings)
         self._unsaved: dict[tuple[str, str], tuple[Outcome, int]] = {}
+        self._opened: set[str] = set()  # starts that this process decided on
+        self._closing: set[str] = set()  # starts whose outcome a thread is about to write down
+        self._typical: dict[str, tuple[float, float]] = {}  # profile → when it was looked up, and what it was
 
     @classmethod
     def shared(cls, settings: HubExt) -> Ledger:
@@ -130,6 +144,7 @@ class Ledger:
             with self.database.write() as session:
                 audit.record(session, asked.user, "server.decide", asked.subject, outcome="denied", detail=detail)
             raise
+        self.decisions.catalog.recent()  # nobody may have looked at the files for hours; not under the database's lock
         with self.database.write() as session:
             self._supersede(session, asked)
             decision, decision_id = self.decisions.decide(session, request, asked.groups, asked.server, asked.start_id)
@@ -139,10 +154,7 @@ class Ledger:
 
     def _supersede(self, session: Session, asked: Asked) -> None:
         """Give back what the last start of this very server took: its end may not be written down yet."""
-        query = select(ServerStart.id).where(
-            ServerStart.user == asked.user, ServerStart.server == asked.server, ServerStart.outcome.in_(_OPEN)
-        )
-        for start_id in session.scalars(query):
+        for start_id in session.scalars(_OPEN_OF_SERVER, {"user": asked.user, "server": asked.server}):
             release(session, start_id, now())
 
     def _begin(self, session: Session, asked: Asked, decision: Decision, decision_id: str) -> None:
@@ -156,6 +168,7 @@ class Ledger:
             profile_version=decision.profile.version,
         )
         session.add(start)
+        self._opened.add(start.id)
         detail = {
             "start": asked.start_id,
             "decision": decision_id,
@@ -200,6 +213,10 @@ class Ledger:
         with self.database.read() as session:
             return self.decisions.last_allowed(session, user, server)
 
+    def will_close(self, outcome: Outcome) -> None:
+        """Hear, in the loop, that a thread is about to `close` a start: `settle` is not to say another reason."""
+        self._closing.add(outcome.start_id)
+
     def close(self, outcome: Outcome) -> None:
         """Write down how a start went on; kept for `settle` when that does not work now."""
         try:
@@ -211,6 +228,9 @@ class Ledger:
             tries = self._unsaved.pop(key, (outcome, 0))[1] + 1
             if not written and tries < _TRIES:
                 self._unsaved[key] = (outcome, tries)
+        self._closing.discard(outcome.start_id)
+        if outcome.outcome != "ready":
+            self._opened.discard(outcome.start_id)
 
     def _write(self, outcome: Outcome) -> bool:
         with self.database.write() as session:
@@ -252,10 +272,14 @@ class Ledger:
         for outcome in waiting:
             self.close(outcome)
         with self.database.read() as session:
-            query = select(ServerStart.id, ServerStart.outcome).where(
-                ServerStart.outcome.in_(_OPEN), ServerStart.asked_at < now() - _YOUNG
-            )
-            left = [(start_id, state) for start_id, state in session.execute(query) if start_id not in alive]
+            query = select(ServerStart.id, ServerStart.outcome, ServerStart.asked_at)
+            found = session.execute(query.where(ServerStart.outcome.in_(_OPEN))).all()
+        old, known = now() - _YOUNG, {*alive, *self._closing}
+        left = [
+            (start_id, state)
+            for start_id, state, asked_at in found
+            if start_id not in known and (start_id not in self._opened or asked_at < old)
+        ]
         for start_id, state in left:
             if state == "starting":
                 self.close(Outcome(start_id, "failed", "The Hub ended while this server was starting."))
@@ -264,11 +288,17 @@ class Ledger:
         return len(left)
 
     def typical_seconds(self, profile: str) -> float | None:
-        """Return how long the last starts of a profile took, in seconds (median); None if there were none."""
-        query = select(ServerStart.asked_at, ServerStart.ready_at).where(
-            ServerStart.profile == profile, ServerStart.ready_at.is_not(None)
-        )
+        """Return how long the last starts of a profile took, in seconds (median); None if there were none.
+
+        It is looked up every ten seconds at most: many may start at once.
+        """
+        known = self._typical.get(profile)
+        if known is not None and time.monotonic() - known[0] < _TYPICAL_FOR:
+            return known[1]
         with self.database.read() as session:
-            rows = session.execute(query.order_by(ServerStart.asked_at.desc()).limit(20)).all()
+            rows = session.execute(_TAKEN, {"profile": profile}).all()
         taken = [(ready - asked).total_seconds() for asked, ready in rows if ready is not None]
-        return statistics.median(taken) if taken else None
+        if not taken:
+            return None
+        self._typical[profile] = time.monotonic(), statistics.median(taken)
+        return self._typical[profile][1]

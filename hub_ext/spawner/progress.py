@@ -7,7 +7,8 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-_TICK = 0.5  # seconds between two looks at the clock
+_TICK = 0.5  # seconds between two looks at the clock, at least
+_STEPS, _LONGEST_TICK = 8, 2.0  # of the bar, in a boot that takes long: many may wait at once; seconds
 _BOOT_FROM, _BOOT_TO = 20, 95  # percent of the bar that the server's own boot takes
 
 
@@ -62,6 +63,10 @@ class Progress:
         share = min((time.monotonic() - began) / expected, 1.0)
         return max(last, int(_BOOT_FROM + share * (_BOOT_TO - _BOOT_FROM)))
 
+    def _tick(self) -> float:
+        expected = self._booting[1] if self._booting is not None else 0.0
+        return min(max(_TICK, expected / _STEPS), _LONGEST_TICK)
+
     async def follow(self) -> AsyncIterator[dict[str, Any]]:
         """Yield all events, and while nothing happens the moving bar; never ends by itself."""
         told, percent = 0, 0
@@ -71,7 +76,7 @@ class Progress:
                 told, percent = told + 1, int(event["progress"])
                 yield event
             try:
-                async with asyncio.timeout(_TICK):
+                async with asyncio.timeout(self._tick()):
                     await self._changed.wait()
             except TimeoutError:
                 if self.events and self._percent() > percent:

@@ -125,6 +125,36 @@ def test_a_young_start_is_left_alone(ledger: Ledger) -> None:
     assert rows(ledger, ServerStart)[0].outcome == "starting"
 
 
+def test_what_an_earlier_hub_left_is_ended_at_once(ledger: Ledger) -> None:
+    lost, left, alive = asked(GOOD), asked(GOOD), asked(GOOD)
+    for one in (lost, left, alive):
+        ledger.open(one)
+    ledger.close(Outcome(left.start_id, "ready"))
+    later = Ledger(ledger.settings)
+    mine = asked(GOOD, user="bob")
+    try:
+        later.open(mine)
+        assert later.settle({alive.start_id}) == 2
+    finally:
+        later.database.dispose()
+    found = {start.id: start.outcome for start in rows(ledger, ServerStart)}
+    assert (found[lost.start_id], found[left.start_id]) == ("failed", "stopped")
+    assert (found[alive.start_id], found[mine.start_id]) == ("starting", "starting")
+
+
+def test_an_end_that_is_being_written_down_keeps_its_reason(ledger: Ledger) -> None:
+    one = asked(GOOD)
+    ledger.open(one)
+    ledger.close(Outcome(one.start_id, "ready"))
+    age(ledger, 60)
+    end = Outcome(one.start_id, "stopped", "Its pod was deleted in the cluster.")
+    ledger.will_close(end)
+    assert ledger.settle(set()) == 0
+    ledger.close(end)
+    assert ledger.settle(set()) == 0
+    assert rows(ledger, ServerStart)[0].reason == end.reason
+
+
 def test_an_outcome_that_could_not_be_written_is_written_later(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     one = asked(GOOD)
     ledger.open(one)
@@ -159,6 +189,27 @@ def test_the_usual_time_is_the_median_of_the_last_starts(ledger: Ledger) -> None
             start.ready_at = start.asked_at + timedelta(seconds=seconds)
     assert ledger.typical_seconds("standard") == 3
     assert ledger.typical_seconds("quick-look") is None
+
+
+def test_the_usual_time_is_looked_up_once_for_many_that_start_at_once(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("hub_ext.spawner.ledger.time.monotonic", lambda: clock[0])
+
+    def took(seconds: float) -> None:
+        one = asked(GOOD)
+        ledger.open(one)
+        with ledger.database.write() as session:
+            start = session.get_one(ServerStart, one.start_id)
+            start.ready_at = start.asked_at + timedelta(seconds=seconds)
+
+    took(2)
+    assert ledger.typical_seconds("standard") == 2
+    took(4)
+    assert ledger.typical_seconds("standard") == 2
+    clock[0] += 11
+    assert ledger.typical_seconds("standard") == 3
 
 
 def test_a_database_that_is_held_makes_the_decision_wait_and_not_fail(ledger: Ledger) -> None:
