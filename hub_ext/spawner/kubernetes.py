@@ -217,8 +217,14 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
     # What has to be found again.
 
     def _save(self) -> None:
+        """Commit what finds the server again; what is loaded stays so, since nobody but this Hub writes there."""
+        database = self.user.db
         self.orm_spawner.state = self.get_state()
-        self.user.db.commit()
+        database.expire_on_commit, before = False, database.expire_on_commit
+        try:
+            database.commit()
+        finally:
+            database.expire_on_commit = before
 
     def get_state(self) -> dict[str, Any]:
         """Return what finds the server again after the Hub was started anew."""
