@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import re
 import signal
 import sys
+import time
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -13,6 +16,7 @@ from urllib.parse import unquote
 
 import bcrypt
 from jupyterhub_traefik_proxy.fileprovider import TraefikFileProviderProxy
+from jupyterhub_traefik_proxy.traefik_utils import generate_alias
 from tornado.ioloop import PeriodicCallback
 from traitlets import Unicode, default
 
@@ -20,6 +24,11 @@ from hub_ext.embedded.processes import Recorded
 from hub_ext.embedded.supervisor import die_with_parent
 
 _LOOK_EVERY = 500  # milliseconds
+_ASK_AFTER, _ASK_EVERY = (
+    0.05,
+    0.1,
+)  # seconds until traefik is asked first whether it has a route, and between two questions
+_MOST_ROUTES = 100_000
 _ESCAPED = re.compile("(?:%[0-9A-Fa-f]{2})+")
 _RESERVED = {one: f"%{ord(one):02X}" for one in ":/?#[]@!$&'()*+,;=%"}
 
@@ -35,6 +44,8 @@ class LocalProxy(TraefikFileProviderProxy):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._answering: set[str] = set()  # routes that this traefik was seen to have
+        self._waiting: list[tuple[str, asyncio.Future[None]]] = []  # names of routers, and who waits for them
+        self._asking: asyncio.Task[None] | None = None
 
     @default("traefik_api_hashed_password")
     def _quick_hash(self) -> str:
@@ -103,6 +114,41 @@ class LocalProxy(TraefikFileProviderProxy):
         """Take a route away."""
         self._answering.discard(self.validate_routespec(routespec))
         await super().delete_route(routespec)
+
+    async def _wait_for_route(self, routespec: str) -> None:
+        """Wait until traefik has a route; of all that are waited for at once, one look asks.
+
+        Raises:
+            TimeoutError: If it does not come.
+        """
+        loaded = asyncio.get_running_loop().create_future()
+        wanted = f"{generate_alias(routespec, 'router')}@{self.provider_name}"
+        self._waiting.append((wanted, loaded))
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_until_all_are_loaded())
+        async with asyncio.timeout(self.check_route_timeout):
+            await loaded
+
+    async def _ask_until_all_are_loaded(self) -> None:
+        pause = _ASK_AFTER
+        while self._waiting:
+            await asyncio.sleep(pause)
+            began = time.monotonic()
+            loaded = await self._routers()
+            for one in [one for one in self._waiting if one[0] in loaded or one[1].done()]:
+                self._waiting.remove(one)
+                if not one[1].done():  # whoever waited for it may have given up
+                    one[1].set_result(None)
+            pause = max(_ASK_EVERY, 5 * (time.monotonic() - began))  # the list may be long
+
+    async def _routers(self) -> set[str]:
+        """Return the names of the routers that traefik has; it loads its file as a whole, the services with them."""
+        try:
+            answer = await self._traefik_api_request(f"/api/http/routers?per_page={_MOST_ROUTES}")
+            return {str(one["name"]) for one in json.loads(answer.body)}
+        except Exception as error:  # noqa: BLE001  # whatever it is: it may be about to start again, and many wait
+            self.log.warning("The proxy does not say which routes it has: %s", error)
+            return set()
 
     async def _is_loaded(self, routespec: str) -> bool:
         return bool(await self._check_for_traefik_service(routespec, "router"))
