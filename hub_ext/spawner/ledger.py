@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import threading
 import time
@@ -105,6 +106,8 @@ class Ledger:
         self.settings = settings
         self.database = Database(settings.database)
         self.decisions = DecisionPoint(self.database, CatalogStore(settings), settings)
+        # SQLite lets one writer in at a time, and has the others sleep for up to 0.1 s between two tries.
+        self._turn = threading.Lock() if self.database.is_sqlite else contextlib.nullcontext()
         self._unsaved: dict[tuple[str, str], tuple[Outcome, int]] = {}
         self._opened: set[str] = set()  # starts that this process decided on
         self._closing: set[str] = set()  # starts whose outcome a thread is about to write down
@@ -145,7 +148,7 @@ class Ledger:
                 audit.record(session, asked.user, "server.decide", asked.subject, outcome="denied", detail=detail)
             raise
         self.decisions.catalog.recent()  # nobody may have looked at the files for hours; not under the database's lock
-        with self.database.write() as session:
+        with self._turn, self.database.write() as session:
             self._supersede(session, asked)
             decision, decision_id = self.decisions.decide(session, request, asked.groups, asked.server, asked.start_id)
             if decision.allowed and decision.profile is not None:
@@ -233,7 +236,7 @@ class Ledger:
             self._opened.discard(outcome.start_id)
 
     def _write(self, outcome: Outcome) -> bool:
-        with self.database.write() as session:
+        with self._turn, self.database.write() as session:
             start = session.get(ServerStart, outcome.start_id, with_for_update=True)
             if start is None:
                 return False
