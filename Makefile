@@ -52,8 +52,8 @@ cluster-build: $(DEV)  ## build what a cluster needs, and start nothing
 	@$(BIN)/python scripts/system_packages.py kubernetes
 	@$(BIN)/python -m tests.cluster prepare
 
-provider: $(DEV)  ## an OpenID Connect provider to try the sign-in of HUB=http://… with, until Ctrl-C
-	@exec $(BIN)/python -m tests.functional.oidc "$(HUB)"
+provider: $(DEV)  ## an OpenID Connect provider to try the sign-in of HUB=http://… with, until Ctrl-C; PEOPLE="name=group,group …"
+	@exec $(BIN)/python -m tests.functional.oidc "$(HUB)" $(foreach one,$(PEOPLE),--person "$(one)")
 
 cluster-down: $(DEV)  ## take it down; nothing of it stays
 	@$(BIN)/python -m tests.cluster down

@@ -6,8 +6,8 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -143,42 +143,57 @@ class Release(Platform):
 
     def paste(self, line: str) -> str:
         """Run a line of README as it stands, but for where things are; return what it printed."""
-        tools = self.helm.program.parent, self.cluster.kubectl.program.parent
-        for there, here in (
-            (".cluster/bin/helm", f"{tools[0]}/helm"),
-            (".cluster/bin/kubectl", f"{tools[1]}/kubectl"),
-            (".cluster/values.yaml", str(self.values_file)),
-            (".cluster/provider", str(self.values_file.with_name("provider"))),
-            ("--namespace hub-ext", f"--namespace {self.namespace}"),
-            ("-n hub-ext", f"-n {self.namespace}"),
-        ):
-            line = line.replace(there, here)
-        command = ["bash", "-euc", line]
+        command = ["bash", "-euc", self._here(line)]
         done = subprocess.run(
             command, cwd=PROJECT, env=self.helm.env, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, f"{line}: {done.stderr[-2000:]}{self.told()}"
         return done.stdout
 
+    def _here(self, text: str) -> str:
+        """Return lines of README with where things are here."""
+        tools = self.helm.program.parent, self.cluster.kubectl.program.parent
+        for there, here in (
+            (".cluster/bin/helm", f"{tools[0]}/helm"),
+            (".cluster/bin/kubectl", f"{tools[1]}/kubectl"),
+            (".cluster/values.yaml", str(self.values_file)),
+            (".cluster/provider", str(self._provider_file)),
+            ("--namespace hub-ext", f"--namespace {self.namespace}"),
+            ("-n hub-ext", f"-n {self.namespace}"),
+        ):
+            text = text.replace(there, here)
+        return text
+
+    @property
+    def _provider_file(self) -> Path:
+        """Where `make provider` says what the chart needs to know of it."""
+        local = self.cluster.local  # where it is none, there is no provider either
+        return (local.layout.folder if local is not None else self.values_file.parent) / "provider"
+
     @contextlib.contextmanager
     def provider(self, *people: str) -> Iterator[str]:
-        """Have people sign in by a provider, by the lines of README; yield its address.
+        """Have people sign in by a provider, by the lines of README as they stand; yield its address.
 
         Args:
             people: name=group,group; any password will do.
         """
         self._write()
-        told, named = self.values_file.with_name("provider"), [part for one in people for part in ("--person", one)]
-        command = [sys.executable, "-m", "tests.functional.oidc", self.url, "--file", str(told), *named]
-        process = subprocess.Popen(command, cwd=PROJECT)
+        told, log = self._provider_file, self.values_file.with_name("provider.log")
+        told.unlink(missing_ok=True)
+        where = {"HOME": os.environ["HOME"], "HUB_EXT_CLUSTER": str(told.parent), "PEOPLE": " ".join(people)}
+        command = ["bash", "-euc", self._here("\n".join(readme_lines(1)))]
+        with log.open("wb") as said:
+            process = subprocess.Popen(
+                command, cwd=PROJECT, env=self.helm.env | where, stdout=said, stderr=said, start_new_session=True
+            )
         try:
-            lines = readme_lines(1)
-            (ours,) = [line for line in lines if line.startswith("make provider")]
-            self.paste("\n".join(line for line in lines if line != ours))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(300)
+            assert process.returncode == 0, f"{log.read_text()[-3000:]}{self.told()}"
             yield environment.read(told)["ISSUER"]
         finally:
-            process.terminate()
-            process.wait(30)
+            os.killpg(process.pid, signal.SIGTERM)  # with what goes on behind the lines
+            self.until(lambda: process.poll() is not None and not told.exists(), 60)
 
     def upgrade(self, **values: Any) -> None:
         """Upgrade it with other values, and wait until that is done."""
