@@ -343,8 +343,8 @@ class DecidedSpawner(Spawner):
 
     def _alive(self) -> set[str]:
         """Return the starts that this Hub knows, or that an earlier one saved and this one has not looked at yet."""
-        saved = self.user.db.query(orm.Spawner.state).filter(orm.Spawner.server_id.is_not(None))
-        return self._known() | {str(state["start"]) for (state,) in saved if state and state.get("start")}
+        saved = self.user.db.query(orm.Spawner).filter(orm.Spawner.server_id.is_not(None))
+        return self._known() | {str(one.state["start"]) for one in saved if one.state and one.state.get("start")}
 
     def _settle_from_now_on(self) -> None:
         async def settle() -> None:
