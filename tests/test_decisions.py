@@ -164,8 +164,10 @@ BODIES = st.fixed_dictionaries(
 
 @pytest.fixture(scope="module")
 def module_point(tmp_path_factory):
-    settings = HubExt(state_dir=str(tmp_path_factory.mktemp("state")))
-    database = Database("sqlite://")
+    state = tmp_path_factory.mktemp("state")
+    settings = HubExt(state_dir=str(state))
+    # A file: in memory, the sixth thread that looks at the catalog would close the connection that is in use here.
+    database = Database(f"sqlite:///{state / 'decisions.sqlite'}")
     Base.metadata.create_all(database.engine)
     yield DecisionPoint(database, CatalogStore(settings), settings)
     database.dispose()
