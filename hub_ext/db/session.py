@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from hub_ext.db.addresses import driver, patience
+from hub_ext.db.full import is_full
 from hub_ext.db.tables import Lease
 from hub_ext.db.types import now
 from hub_ext.errors import HubExtError, StorageFull, Unavailable
@@ -34,8 +35,7 @@ _HOLDER = f"{socket.gethostname()}:{os.getpid()}"
 
 def _tell(error: DBAPIError) -> HubExtError:
     """Return what a person is told about a failing database, without a word of its text."""
-    text = str(error.orig).lower()
-    if "disk is full" in text or "no space left" in text or "disk full" in text:
+    if is_full(error.orig):
         return StorageFull("The database has no space left, so nothing was changed.", hint="Tell an admin.")
     return Unavailable("The database does not answer, so nothing was changed.", hint="Try again in a moment.")
 

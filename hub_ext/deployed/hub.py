@@ -12,11 +12,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Engine, event
 from traitlets import import_item
 from traitlets.config import Config
 
 from hub_ext.app import configure, templates
 from hub_ext.db.addresses import driver, patience
+from hub_ext.db.full import say_when_full
 from hub_ext.deployed.turn import take_turn
 from hub_ext.embedded.state import hash_password
 from hub_ext.errors import InvalidInput
@@ -69,6 +71,7 @@ def configure_hub(c: Config, environ: Mapping[str, str], further: Path | None = 
     if not c.JupyterHub.get("authenticator_class") and not settings.sign_in_issuer:
         raise InvalidInput.of("hub.config.JupyterHub.authenticator_class", "must say how people sign in")
     configure(c, service="external")
+    event.listen(Engine, "handle_error", say_when_full)  # the Hub makes its engine later
     turn = take_turn(environ["HUB_EXT_HUB_DATABASE_URL"], HUB_PORT)  # last: nobody answers from here until it is up
     if turn is not None:
         turn.keep()

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import Engine, event
 from traitlets.config import Config
 
 from hub_ext.app import configure
+from hub_ext.db.full import say_when_full
 from hub_ext.errors import InvalidInput
 from hub_ext.settings import HubExt
 from hub_ext.spawner.guard import Refused, value_of
@@ -79,6 +81,7 @@ def configure_theirs(c: Config, environ: Mapping[str, str]) -> None:
         configure(c, service="external")
     except Refused as refusal:
         raise _in_their_words(refusal) from None
+    event.listen(Engine, "handle_error", say_when_full)  # the Hub makes its engine later
 
 
 def _take_back(c: Config, section: str) -> None:

@@ -9,15 +9,13 @@ from typing import Any
 from jupyterhub.app import JupyterHub
 from jupyterhub.services.service import Service
 from sqlalchemy import event
-from sqlalchemy.engine import ExceptionContext
 from tornado.ioloop import PeriodicCallback
 from traitlets import Unicode
 
+from hub_ext.db.full import say_when_full
 from hub_ext.embedded.cookies import RenamingApplication
 
 _LOOK_EVERY = 1000  # milliseconds; JupyterHub looks after a managed service every half minute, which cannot be set
-
-_FULL = "The disk of this platform has no space left, so nothing was changed. Tell an admin."
 
 
 class EmbeddedHub(JupyterHub):
@@ -35,7 +33,7 @@ class EmbeddedHub(JupyterHub):
         """Open the Hub's database; what it cannot write is told as such on the Hub's pages."""
         super().init_db()
         engine = self.db.get_bind()
-        event.listen(engine, "handle_error", _say_when_full)
+        event.listen(engine, "handle_error", say_when_full)
         event.listen(engine, "connect", _write_ahead)
         engine.dispose()  # connections from before know nothing of it
 
@@ -72,12 +70,6 @@ def _write_ahead(connection: Connection, _record: object) -> None:
     """
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _say_when_full(context: ExceptionContext) -> None:
-    if context.sqlalchemy_exception is not None and "disk is full" in str(context.original_exception):
-        # JupyterHub shows this in place of "Internal Server Error".
-        context.sqlalchemy_exception.jupyterhub_message = _FULL  # type: ignore[attr-defined]
 
 
 main = EmbeddedHub.launch_instance

@@ -225,7 +225,14 @@ def _why_ended(pod: Manifest, finished: Manifest, *, leaving: bool) -> tuple[str
         return "The container could not be started.", "Ask the one who keeps the profile."
     if code == 0:
         return "It ended by itself: nobody had used it for a while, or it was shut down from inside.", ""
-    return f"The notebook server ended with the exit code {code}.", ""
+    return f"The notebook server ended with the exit code {code}.", _about(str(finished.get("message", "") or ""))
+
+
+def _about(last: str) -> str:
+    """Return what to do about a server's last words."""
+    if "no space left on device" in last.lower():
+        return "The home folder is full: ask the one who keeps the profile for a larger one, or an admin to make space."
+    return ""
 
 
 # What the API server refuses.

@@ -14,7 +14,7 @@ from hub_ext.db.session import Database
 from hub_ext.db.tables import Run
 from hub_ext.db.types import now
 from hub_ext.decisions import DecisionPoint
-from hub_ext.errors import HubExtError
+from hub_ext.errors import HubExtError, StorageFull
 from hub_ext.leases import OwnLease
 from hub_ext.maintenance import Maintenance
 from hub_ext.runs.rounds import LEASE, Rounds
@@ -84,6 +84,12 @@ class Reconciler:
         self._stopping = False
         self._swept = 0.0
         self._worked = 0.0
+        self._full = False
+
+    @property
+    def lacks_space(self) -> bool:
+        """Whether the last look failed for want of space."""
+        return self._full
 
     @property
     def healthy(self) -> bool:
@@ -112,10 +118,11 @@ class Reconciler:
         except LeaseLost:
             log.warning("another reconciler has taken over")
             self._lease.lost()
-        except Exception:
+        except Exception as error:
+            self._full = isinstance(error, StorageFull)
             log.exception("a look at the runs failed; it is repeated")
         else:
-            self._worked = time.monotonic()
+            self._worked, self._full = time.monotonic(), False
             return _BUSY if busy else _IDLE
         return _IDLE
 

@@ -236,6 +236,7 @@ def notebook() -> Image:
             "hub_ext/executor",
             "images/notebook/sbom.py",
             "images/notebook/page_config.json",
+            "images/notebook/server_config.json",
         )
     }
     return Image("notebooks/standard", (folder / "Containerfile").read_text(), context, debian.Base())

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,13 @@ from hub_ext.kubernetes.render import namespace_name
 from tests.cluster.certificates import serving
 from tests.functional.browser import SERVICE, Visitor, chromium, visiting
 from tests.functional.conftest import HEALTH
+from tests.kubernetes import full
 from tests.kubernetes.accounts import _keep_looking
 from tests.kubernetes.charts import Release, Watch, readme_lines
 from tests.kubernetes.platforms import API, wait_for
 from tests.kubernetes.test_cluster import listening, pod
 from tests.kubernetes.test_network import ASK, reached
+from tests.kubernetes.volumes import SmallVolumes, Volume
 from tests.s3 import ACCESS, SECRET, S3Server, s3_server
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ FIRST_PAGE = 60.0  # seconds from `helm install` with images present
 GAP = 10.0  # seconds that pages may be away in an upgrade
 DOCTOR = "hub-ext doctor --json || true"  # what it finds, also where that is something wrong
 AUTHORITY = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"  # of the API server, in a pod with an account
+UNREADY = 15.0  # seconds: longer than the cluster waits until it sends a replica no more requests
 BUSY = 3  # times as long on a machine that has other work as well
 
 
@@ -49,13 +53,22 @@ def release(cluster: UsedCluster, tmp_path_factory: pytest.TempPathFactory) -> I
     beside = {"egress": [{"to": [{"ipBlock": {"cidr": f"{cluster.host}/32"}}]}]}  # where provider and bucket will be
     values = {"settings": {"roles": {"clara": ["curator"]}}, "networkPolicies": beside}
     made = Release(cluster, tmp_path_factory.mktemp("chart"), **values)
+    small = SmallVolumes(cluster, f"small-{made.id}") if cluster.local is not None else None
     try:
+        if small is not None:
+            made.volumes = {
+                "state": small.make(made.namespace, "hub-ext-state", 192),
+                "database": small.make(made.namespace, "hub-ext-postgresql", 512),
+                "home": small.make(namespace_name(f"zoe-{made.id}"), "home", 32),
+            }
         took = made.install()
         print(f"helm install to the first page: {took:.1f} s")
         assert took <= BUSY * FIRST_PAGE
         yield made
     finally:
         made.close()
+        if small is not None:
+            small.close()
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +230,84 @@ def ended(client: httpx.Client, run: str) -> dict[str, Any] | None:
         if answer.status_code == 200 and answer.json()["state"] not in ("queued", "starting", "running"):
             return dict(answer.json())
     return None
+
+
+def small(release: Release, name: str) -> Volume:
+    """Return a volume of the release that can be filled."""
+    if not release.volumes:
+        pytest.skip("volumes are filled on a cluster of this machine alone")
+    return release.volumes[name]
+
+
+def test_a_full_state_volume_is_said_in_words_and_takes_the_pages_from_nobody(release: Release) -> None:
+    volume, zoe, taken = small(release, "state"), full.Somebody(release, "zoe"), []
+    assert zoe.publish("before").status_code == 201
+    before = full.restarts(release)
+    with volume.full():
+
+        def nothing_can_be_kept() -> bool:
+            published, ordered = zoe.publish("unlucky"), zoe.order("before")
+            assert published.status_code == 507, published.text
+            assert full.NO_SPACE in published.text
+            assert ordered.status_code in (201, 507), ordered.text
+            taken.extend([ordered.json()["id"]] if ordered.status_code == 201 else [])
+            told = full.health(release)
+            assert told.status_code == 503
+            assert full.NO_SPACE in told.text
+            return full.health(release, serving="true").status_code == 200 and full.ready(release, "service")
+
+        full.holds(nothing_can_be_kept, UNREADY, "a full volume takes the pages away")
+        assert zoe.client.get(f"{API}/workflows/{zoe.name}/unlucky").status_code == 404
+        assert any("space" in said for said in full.doctor(release).values())
+    assert all(zoe.ends(run)[0] == "succeeded" or full.NO_SPACE in zoe.ends(run)[1] for run in taken)
+    zoe.works("unlucky")
+    assert full.restarts(release) == before
+
+
+def test_a_full_database_is_said_in_words_and_goes_on_by_itself(release: Release) -> None:
+    volume, zoe = small(release, "database"), full.Somebody(release, "zoe")
+    assert zoe.publish("again").status_code == 201
+    numbers = count()
+    with volume.full():
+
+        def told() -> bool:
+            volume.fill()
+            return full.NO_SPACE in full.signs_in(release, f"new{next(numbers)}-{release.id}")
+
+        release.until(told)
+        release.until(lambda: volume.fill() or zoe.order("again").status_code == 507)
+        sql = ("psql", "-h", "/tmp", "-U", "hub_ext", "-c", "CHECKPOINT", "hub_ext")
+        release.kubectl("exec", "deploy/hub-ext-postgresql", "--", *sql)
+        assert set(full.restarts(release).values()) == {0}
+        assert full.ready(release, "service")
+        # Its log of changes may fill the volume as well: then it ends, and what comes after it waits for space.
+        release.kubectl("delete", "pod", "-l", "app.kubernetes.io/component=postgresql", "--wait=true")
+        logs = ("logs", "-l", "app.kubernetes.io/component=postgresql")
+        release.until(lambda: "No space left on the volume of PostgreSQL" in release.kubectl(*logs))
+        assert not full.ready(release, "postgresql")
+    release.wait_until_answers()
+    assert full.signs_in(release, f"later-{release.id}").count("No favourites yet") == 1
+    zoe.works("later")
+    assert set(full.restarts(release).values()) == {0}
+
+
+def test_a_server_starts_in_a_full_home_and_space_is_made_in_it(release: Release) -> None:
+    volume, zoe = small(release, "home"), full.Somebody(release, "zoe")
+    zoe.start()
+    kernel = zoe.client.post(f"/user/{zoe.name}/api/kernels", json={"name": "python3"})
+    assert kernel.status_code == 201, kernel.text
+    release.until((volume.root / ".ipython").exists)
+    zoe.stop()
+    with volume.full():
+        zoe.start()
+        files = f"/user/{zoe.name}/api/contents"
+        refused = zoe.client.put(f"{files}/new.txt", json={"type": "file", "format": "text", "content": "x" * 9000})
+        assert refused.status_code == 500
+        assert full.NO_SPACE in refused.text.lower()
+        assert zoe.client.delete(f"{files}/filler").status_code == 204
+        saved = zoe.client.put(f"{files}/new.txt", json={"type": "file", "format": "text", "content": "x" * 9000})
+        assert saved.status_code == 201, saved.text
+    zoe.stop()
 
 
 @pytest.fixture(scope="module")

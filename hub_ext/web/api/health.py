@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hub_ext import __version__
 from hub_ext.db.tables import Lease
-from hub_ext.errors import HubExtError, Unavailable
+from hub_ext.errors import HubExtError, StorageFull, Unavailable
 from hub_ext.web.api import models
 from hub_ext.web.api.operation import Answer, ApiHandler, operation
 from hub_ext.web.context import Context
@@ -46,6 +46,8 @@ def _store(context: Context) -> str:
 
 def _reconciler(context: Context) -> str:
     if not context.reconciler.healthy:
+        if context.reconciler.lacks_space:
+            raise StorageFull("The reconciler has no space left to write down what it does.")
         raise Unavailable("The reconciler is not at work.")
     return ""
 
@@ -109,7 +111,7 @@ class Checkup:
         except TimeoutError:
             return models.Part(name=name, ok=False, detail="It does not answer in time.")
         except HubExtError as error:
-            return models.Part(name=name, ok=False, detail=error.detail)
+            return models.Part(name=name, ok=False, detail=error.detail, full=isinstance(error, StorageFull))
         except (SQLAlchemyError, OSError):  # their text has addresses and names
             return models.Part(name=name, ok=False, detail="It does not answer.")
 
@@ -133,8 +135,11 @@ class Health(ApiHandler):
             503: Answer("A part does not work", models.ServiceHealth),
         },
         description="Needs no sign-in.",
+        query=models.HealthQuery,
     )
-    async def get(self) -> None:
+    async def get(self, query: models.HealthQuery) -> None:
         """Say how the service is."""
         found = await self.application.settings["checkup"].result()
-        self.answer(found, 200 if found.status == "ok" else 503, Cache_Control="no-store")
+        # No other replica has space either, and a page that says so helps more than none.
+        good = all(part.ok or (query.serving and part.full) for part in found.parts)
+        self.answer(found, 200 if good else 503, Cache_Control="no-store")

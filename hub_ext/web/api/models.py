@@ -333,6 +333,16 @@ class Part(Given):
     name: str
     ok: bool
     detail: str = ""
+    full: bool = Field(default=False, description="No space is left for it: what only reads goes on.")
+
+
+class HealthQuery(Taken):
+    """What is asked of the service."""
+
+    serving: bool = Field(
+        default=False,
+        description="Whether to send requests here: 200 also where space is missing, since pages say so.",
+    )
 
 
 class ServiceHealth(Given):
