@@ -62,7 +62,7 @@ def _folder(path: Path) -> Iterator[Finding]:
         return
     probe = path / f".doctor-{uuid4().hex[:8]}"
     try:
-        probe.write_bytes(b"")
+        probe.write_bytes(bytes(4096))  # an empty file takes no space
         probe.unlink()
     except OSError as error:
         advice = "Make space, or give the folder to the user that the platform runs as."

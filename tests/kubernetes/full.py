@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from uuid import uuid4
 import httpx
 import nbformat
 
+from tests.cluster.errors import ClusterError
 from tests.functional.conftest import HEALTH
 from tests.functional.faults import sign_in
 from tests.kubernetes.charts import Release
@@ -88,6 +90,19 @@ class Somebody:
 def health(release: Release, **query: str) -> httpx.Response:
     """Return what the service says of itself, on a connection of its own."""
     return httpx.get(release.url + HEALTH, params=query, trust_env=False, timeout=20)
+
+
+def unwell(release: Release) -> str:
+    """Return what is wrong with the service as it says itself, empty if nothing is."""
+    told = health(release)
+    return told.text if told.status_code == 503 else ""
+
+
+def says(release: Release, part: str) -> str:
+    """Return the last lines of the log of a part, empty while it has none."""
+    with contextlib.suppress(ClusterError):
+        return release.kubectl("logs", "-l", f"app.kubernetes.io/component={part}", "--tail=40")
+    return ""
 
 
 def signs_in(release: Release, name: str) -> str:

@@ -115,6 +115,15 @@ def test_why_an_image_cannot_be_pulled_and_whether_waiting_helps(message: str, m
         assert found.advice == "Ask the one who keeps the profile."
 
 
+def test_a_server_that_found_no_space_at_its_start_says_what_to_do() -> None:
+    said = "OSError: [Errno 28] No space left on device"
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": said}}
+    pod = {"metadata": {"name": "x"}, "status": {"phase": "Failed", "containerStatuses": [{"state": ended}]}}
+    found = words.ended(pod)
+    assert found is not None
+    assert found.advice.startswith("The home folder is full: ")
+
+
 def test_a_name_that_is_none_will_never_be_pulled() -> None:
     found = words.waiting(pulling("InvalidImageName", "couldn't parse image reference"))
     assert found is not None

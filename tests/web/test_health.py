@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hub_ext.db.migrate import upgrade
-from hub_ext.errors import Unavailable
+from hub_ext.errors import StorageFull, Unavailable
 from hub_ext.settings import HubExt
 from hub_ext.web import parts
 from hub_ext.web.api import health, models
@@ -111,3 +111,28 @@ async def test_what_hangs_is_told_in_time_and_keeps_one_thread_alone(real: Conte
     while wrong(await checkup.result()) != {"slow": "It was away."}:
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.01)
+
+
+async def test_a_part_without_space_is_told_from_one_that_is_away(real: Context) -> None:
+    def full(_: Context) -> str:
+        raise StorageFull("The result store has no space left.")
+
+    def away(_: Context) -> str:
+        raise Unavailable("The result store does not answer.")
+
+    found = await Checkup(real, {"full": full, "away": away}).result()
+    assert (found.status, wrong(found)) == (
+        "unavailable",
+        {"full": "The result store has no space left.", "away": "The result store does not answer."},
+    )
+    assert {part.name for part in found.parts if part.full} == {"full"}
+
+
+async def test_a_reconciler_that_cannot_write_for_want_of_space_is_full_and_not_dead(real: Context) -> None:
+    def no_space() -> bool:
+        raise StorageFull("The database has no space left, so nothing was changed.")
+
+    real.reconciler._worked, real.reconciler._look = 0.0, no_space  # type: ignore[method-assign]
+    await real.reconciler._once()
+    (part,) = (await Checkup(real, {"reconciler": health._PARTS["reconciler"]}).result()).parts
+    assert (part.ok, part.full) == (False, True)
