@@ -305,7 +305,7 @@ def test_a_server_starts_in_a_full_home_and_space_is_made_in_it(release: Release
         assert refused.status_code == 500
         assert zoe.client.delete(f"{files}/filler").status_code == 204
         saved = zoe.client.put(f"{files}/new.txt", json={"type": "file", "format": "text", "content": "x" * 9000})
-        assert saved.status_code == 201, saved.text
+        assert saved.status_code in (200, 201), saved.text
     zoe.stop()
 
 
