@@ -262,7 +262,8 @@ def test_a_full_state_volume_is_said_in_words_and_takes_the_pages_from_nobody(re
     for state, why in [zoe.ends(run) for run in taken]:
         assert state == "succeeded" or full.NO_SPACE in why, why
     zoe.works("unlucky")
-    assert full.restarts(release) == before
+    after = full.restarts(release)
+    assert [name for name in after if after[name] != before.get(name, 0)] == []
 
 
 def test_a_full_database_is_said_in_words_and_goes_on_by_itself(release: Release) -> None:
@@ -276,7 +277,8 @@ def test_a_full_database_is_said_in_words_and_goes_on_by_itself(release: Release
             return full.NO_SPACE in full.signs_in(release, f"new{next(numbers)}-{release.id}")
 
         release.until(told)
-        assert {zoe.order("again").status_code for _ in range(3)} <= {201, 507}
+        # 401: JupyterHub knows nobody whose visit it cannot write down.
+        assert {zoe.order("again").status_code for _ in range(3)} <= {201, 401, 507}
         sql = "psql -h /tmp -U hub_ext -c CHECKPOINT hub_ext; psql -h /tmp -U hub_ext -c 'SELECT 1' hub_ext"
         release.kubectl("exec", "deploy/hub-ext-postgresql", "--", "sh", "-c", sql)
         assert "PANIC" not in full.says(release, "postgresql")
