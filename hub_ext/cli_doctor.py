@@ -27,6 +27,8 @@ def _findings(settings: HubExt, hub_database: str, url: str) -> Iterator[Finding
     yield from platform.look(settings, hub_database)
     if settings.runtime == "kubernetes":
         yield from cluster.look(settings, PolicyFiles(settings.profiles, str(settings.enclave)).read().enclave)
+        if closed := os.environ.get("HUB_EXT_CLOSED_ADDRESS"):
+            yield network.closed(closed)
     public, proxy = (os.environ.get(name, "") for name in ("HUB_EXT_PUBLIC_URL", "HUB_EXT_PROXY_TLS"))
     yield from certificates.look(url, settings, public=public, proxy=proxy)
     if url:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -15,6 +16,7 @@ from hub_ext.doctor.finding import Finding, ok
 from hub_ext.settings import HubExt
 
 _WITHIN = 10.0  # seconds
+_REACHED_WITHIN = 3.0  # seconds; what a policy stops says nothing
 _CLOCKS_APART = 10.0  # seconds; signatures and tokens count in these
 
 
@@ -27,6 +29,27 @@ def look(url: str, settings: HubExt) -> Iterator[Finding]:
     """
     yield from _hub(url)
     yield from _service(url, settings)
+
+
+def closed(address: str) -> Finding:
+    """Try to reach what a NetworkPolicy of ours keeps from us: a network that holds none lets it happen.
+
+    Args:
+        address: Host and port of a part that listens there.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        where = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0][4]
+    except OSError:
+        return Finding(
+            "network policies", "warn", f"could not be tried: nobody knows {host}", "Is the proxy installed?"
+        )
+    try:
+        socket.create_connection(where[:2], _REACHED_WITHIN).close()
+    except OSError:
+        return ok("network policies", "they are held: what is closed to this part cannot be reached")
+    advice = "Use a network plugin that holds them: without one, anybody's code reaches what the nodes reach."
+    return Finding("network policies", "warn", f"this network holds none: {address} is closed, and was reached", advice)
 
 
 def _hub(url: str) -> Iterator[Finding]:
