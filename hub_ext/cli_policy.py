@@ -77,7 +77,8 @@ def accounts(folder: Path | None, enclave: str | None, namespace: str | None, wh
             table.add_row(*(Text(cell) for cell in row))
         out.print(table)
         return
-    made = rbac.manifests(namespace or load_folder(folder, enclave).enclave.spec.system_namespace)
+    spec = load_folder(folder, enclave).enclave.spec
+    made = rbac.manifests(namespace or spec.system_namespace, spec.shared_namespace)
     if as_json:
         show_json(made)
     else:

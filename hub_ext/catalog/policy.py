@@ -125,6 +125,8 @@ class EnclaveSpec(Model):
         per_person: Room of a person's namespace.
         outside: Addresses of Hub, proxy and sharing service, where they run beside the cluster; by default they are
             in `system_namespace`.
+        shared_namespace: One namespace for everybody's servers and runs, where we may make none; who runs the cluster
+            makes it. None: each person has one.
         local: Servers and runs are processes of this machine: the digest of an environment stands for an image.
         queue: Kueue's local queue that runs wait in; each person's namespace needs one of this name. None for no queue.
         registries: Where images come from: host, with its port where it has one, and maybe the beginning of a path.
@@ -145,6 +147,7 @@ class EnclaveSpec(Model):
     largest: Largest
     storage_class: Name | None = None
     system_namespace: Name = "hub-ext"
+    shared_namespace: Name | None = None
     per_person: PerPerson = PerPerson()
     outside: tuple[Outside, ...] = Field(default=(), max_length=16)
     queue: Name | None = None
@@ -164,6 +167,13 @@ class EnclaveSpec(Model):
                 msg = f"{other} and {name} are one key, and would count twice"
                 raise ValueError(msg)
         return keys
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.shared_namespace == self.system_namespace:
+            msg = "shared_namespace: must be another than that of the platform, whose pods it would cut off"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _verifiable(self) -> Self:

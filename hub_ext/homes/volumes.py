@@ -1,4 +1,4 @@
-"""Homes as volumes of a cluster: one claim, of the same name, in each person's namespace."""
+"""Homes as volumes of a cluster: a claim in each person's namespace, or one for each in that of all."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from hub_ext.catalog.quantities import parse_size
 from hub_ext.errors import Unavailable
 from hub_ext.homes.places import Found, Hindered
 from hub_ext.kubernetes.client import ApiError
-from hub_ext.kubernetes.objects import HOME, Manifest, marks_of_person
-from hub_ext.kubernetes.render import namespace_name
+from hub_ext.kubernetes.objects import Manifest, marks_of_person
+from hub_ext.kubernetes.places import Place
 from hub_ext.settings import HubExt
 from hub_ext.spawner.pods import Pods
 
@@ -23,14 +23,19 @@ class Volumes:
     Args:
         settings: Say where the cluster is.
         system: Returns the namespace of the platform.
+        shared: Returns the namespace of all, empty where each person has one.
     """
 
-    def __init__(self, settings: HubExt, system: Callable[[], str]) -> None:
+    def __init__(self, settings: HubExt, system: Callable[[], str], shared: Callable[[], str] = str) -> None:
         self._settings = settings
         self._system = system
+        self._shared = shared
+
+    def _place(self, name: str) -> Place:
+        return Place(name, self._shared())
 
     async def _pods(self) -> Pods:
-        pods = await Pods.shared(self._settings, self._system())
+        pods = await Pods.shared(self._settings, self._system(), self._shared())
         if not await pods.listed():
             raise Unavailable("The cluster does not answer now.", hint="Try again in a moment.")
         return pods
@@ -41,9 +46,9 @@ class Volumes:
         Raises:
             Unavailable: If the cluster does not say.
         """
-        pods = await self._pods()
+        pods, place = await self._pods(), self._place(name)
         try:
-            claim = await pods.cluster.get(_KIND, HOME, namespace_name(name))
+            claim = await pods.cluster.get(_KIND, place.home, place.namespace)
         except ApiError as error:
             raise Unavailable(f"The cluster does not say whether there is a home ({error.reason}).") from error
         return None if claim is None or claim["metadata"].get("deletionTimestamp") else claim
@@ -61,7 +66,7 @@ class Volumes:
         marks, wanted = about.get("labels") or {}, marks_of_person(name, self._system())
         ours = all(marks.get(label) == value for label, value in wanted.items())
         return Found(
-            f"the volume {about['namespace']}/{HOME}",
+            f"the volume {about['namespace']}/{about['name']}",
             _size(claim),
             str(about["uid"]),
             "" if ours else "It was not made for this person by this platform: remove it by hand.",
@@ -85,14 +90,14 @@ class Volumes:
         """
         if found.hindrance:
             raise Hindered(found.hindrance)
-        pods = await self._pods()
-        key = (namespace_name(name), _REMOVAL)
+        pods, place = await self._pods(), self._place(name)
+        key = (place.namespace, _REMOVAL)
         still()
-        if pods.home_users(key, HOME):
+        if pods.home_users(key, place.home):
             raise Hindered("A server has it still.")
-        with pods.reserve_home(key, {}):
+        with pods.reserve_home(key, {"metadata": {"name": place.home}}):
             try:
-                await pods.cluster.delete(_KIND, HOME, key[0], uid=found.identity)
+                await pods.cluster.delete(_KIND, place.home, place.namespace, uid=found.identity)
             except ApiError as error:
                 raise Hindered(f"The cluster refused to delete it: {error.message[:200]}") from error
 

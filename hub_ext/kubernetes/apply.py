@@ -137,6 +137,30 @@ async def ensure_namespace(cluster: Cluster, wanted: Manifest, *, within: float 
         await cluster.merge("Namespace", name, "", patch, within=within)
 
 
+async def check_shared(cluster: Cluster, wanted: Manifest, *, within: float = WITHIN) -> None:
+    """See that the namespace of all is there, and has its labels: the policies of the cluster go by them.
+
+    Args:
+        cluster: Where.
+        wanted: From `places.shared_namespace`.
+        within: Seconds.
+
+    Raises:
+        NotOurs: If it is not there, or lacks a label.
+        Ending: If it is being removed.
+    """
+    name = wanted["metadata"]["name"]
+    hint = "An admin of the cluster makes it so: `hub-ext policy accounts` prints it."
+    there = await cluster.get("Namespace", name, "", within=within)
+    if there is None:
+        raise NotOurs(f"The namespace {name}, which everybody shares here, is not in the cluster.", hint=hint)
+    if there["metadata"].get("deletionTimestamp"):
+        raise Ending(f"The namespace {name} is being removed from the cluster.", hint="Try again in a minute.")
+    have = _marks(there)
+    if missing := [f"{label}={value}" for label, value in _marks(wanted).items() if have.get(label) != value]:
+        raise NotOurs(f"The namespace {name}, which everybody shares here, lacks {', '.join(missing)}.", hint=hint)
+
+
 async def ensure(cluster: Cluster, rendering: Rendering, *, within: float = WITHIN) -> Manifest:
     """Make everything that a start needs before its pod or Job: namespace first, then the rest at once.
 
@@ -154,7 +178,10 @@ async def ensure(cluster: Cluster, rendering: Rendering, *, within: float = WITH
         ApiError: If the API server refuses one of them.
         NoAnswer: If it does not answer.
     """
-    await ensure_namespace(cluster, rendering.namespace, within=within)
+    if rendering.shared:
+        await check_shared(cluster, rendering.namespace, within=within)
+    else:
+        await ensure_namespace(cluster, rendering.namespace, within=within)
     making = [cluster.apply(one, within=within) for one in (rendering.network, *rendering.around)]
     if rendering.home is not None:
         making.append(_make_once(cluster, rendering.home, within, look_first=True))

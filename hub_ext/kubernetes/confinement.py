@@ -66,18 +66,23 @@ def confinement(enclave: Enclave, ours: Sequence[str]) -> list[Manifest]:
     """
     system = enclave.spec.system_namespace
     accounts, closed, bounded = (f"{system}-{word}" for word in ("accounts", "closed", "bounded"))
-    return [
+    made = [
         _accounts(accounts, enclave, ours),
         binding(accounts),
         _needs(closed, system, _DEFAULT_DENY, ("networking.k8s.io/v1", "NetworkPolicy"), _closes("dyn(params)")),
         binding(closed, param=_DEFAULT_DENY),
+    ]
+    if enclave.spec.shared_namespace:  # whoever runs the cluster bounds it, or does not
+        return made
+    return [
+        *made,
         _needs(bounded, system, _QUOTA, ("v1", "ResourceQuota"), _bounds("dyn(params)")),
         binding(bounded, param=_QUOTA),
     ]
 
 
 def _accounts(name: str, enclave: Enclave, ours: Sequence[str]) -> Manifest:
-    marks = persons(enclave.spec.system_namespace)
+    marks, shared = persons(enclave.spec.system_namespace), enclave.spec.shared_namespace
     spec = {
         "failurePolicy": "Fail",
         "matchConstraints": {
@@ -92,47 +97,54 @@ def _accounts(name: str, enclave: Enclave, ours: Sequence[str]) -> Manifest:
         ],
         "validations": [
             {"expression": text, "message": f"The accounts of hub-ext {message}", "reason": "Forbidden"}
-            for text, message in (*_where(marks), *_namespaces(marks), *_kinds(enclave))
+            for text, message in (*_where(marks, shared), *_namespaces(marks, shared), *_kinds(enclave))
         ],
     }
     return admission("ValidatingAdmissionPolicy", name, spec)
 
 
-def _where(marks: Mapping[str, str]) -> list[tuple[str, str]]:
+def _where(marks: Mapping[str, str], shared: str | None) -> list[tuple[str, str]]:
     """Return what holds for every kind."""
     made = f"(variables.new != true || ({_has_labels('object', MANAGED_BY)}))"
     there = f"(variables.old != true || ({_has_labels('oldObject', MANAGED_BY)}))"
-    inside = f"request.namespace.startsWith('{PREFIX}-') && {_has_labels('namespaceObject', marks)}"
+    named = f"request.namespace == '{shared}'" if shared else f"request.namespace.startsWith('{PREFIX}-')"
+    inside = f"{named} && {_has_labels('namespaceObject', marks)}"
     return [
         ("request.operation != 'CONNECT'", "connect to nothing."),
         (
             "!has(request.subResource) || request.subResource == ''",
             "change no part of an object by its own path (status, scale, binding, ephemeralcontainers, token).",
         ),
-        (f"variables.kind == '/namespaces' || ({inside})", f"act in namespaces that {_named(marks)}"),
+        (f"variables.kind == '/namespaces' || ({inside})", f"act in {_named(marks, shared)}"),
         (f"{made} && {there}", "act on objects that bear their mark."),
     ]
 
 
-def _namespaces(marks: Mapping[str, str]) -> list[tuple[str, str]]:
+def _namespaces(marks: Mapping[str, str], shared: str | None) -> list[tuple[str, str]]:
     """Return what holds for namespaces."""
     other = "variables.kind != '/namespaces'"
+    if shared:
+        return [(other, "make and change no namespace.")]
     prefix = f"request.name.startsWith('{PREFIX}-')"
     owner = " == ".join(_label(what, f"{PREFIX}/user") for what in ("object", "oldObject"))
     return [
         (
             f"{other} || variables.new != true || ({prefix} && {_has_labels('object', marks)})",
-            f"make namespaces that {_named(marks)}",
+            f"make {_named(marks)}",
         ),
         (
             f"{other} || variables.old != true || ({prefix} && {_has_labels('oldObject', marks)})",
-            f"change namespaces that {_named(marks)}",
+            f"change {_named(marks)}",
         ),
         (
             f"{other} || variables.new != true || {_has_labels('object', {_LEVEL: 'restricted'})}",
             "keep the Pod Security level restricted.",
         ),
         (f"{other} || request.operation != 'UPDATE' || {owner}", "never give a namespace to somebody else."),
+        (
+            f"{other} || variables.new != true || !('{PREFIX}/shared' in object.metadata.labels)",
+            "make no namespace for everybody.",
+        ),
     ]
 
 
@@ -161,8 +173,11 @@ def _kinds(enclave: Enclave) -> list[tuple[str, str]]:
     ]
 
 
-def _named(marks: Mapping[str, str]) -> str:
-    return f"begin with {PREFIX}- and have the labels {' and '.join(f'{key}={value}' for key, value in marks.items())}."
+def _named(marks: Mapping[str, str], shared: str | None = None) -> str:
+    labels = " and ".join(f"{key}={value}" for key, value in marks.items())
+    if shared:
+        return f"the namespace {shared}, with the labels {labels}."
+    return f"namespaces that begin with {PREFIX}- and have the labels {labels}."
 
 
 def _has_labels(what: str, labels: Mapping[str, str]) -> str:

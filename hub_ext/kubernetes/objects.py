@@ -23,7 +23,7 @@ HOME = "home"  # name of the claim of a home volume, one in each namespace
 _USER = 1000
 _GROUP = 100
 _TMP_SIZE = "1Gi"
-_UNNAMED = "default--server"  # no name gives this label: what is changed ends in a hash
+UNNAMED = "default--server"  # no name gives this label: what is changed ends in a hash
 
 
 def label_value(text: str) -> str:
@@ -77,7 +77,7 @@ def labels(
         f"{PREFIX}/profile": profile,
         f"{PREFIX}/profile-version": str(version),
         f"{PREFIX}/purpose": purpose,
-        f"{PREFIX}/name": label_value(name) if name else _UNNAMED,
+        f"{PREFIX}/name": label_value(name) if name else UNNAMED,
         f"{PREFIX}/launch": label_value(launch),
     }
 

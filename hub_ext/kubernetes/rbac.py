@@ -1,15 +1,17 @@
 """What the accounts of Hub and service may do in a cluster: each right once, with its reason. Pure.
 
 A right holds in the whole cluster, since the namespaces of people are made on demand; `confinement.py` keeps every
-change inside those namespaces. Reading is not held up by admission, so nothing here may read what is secret.
+change inside those namespaces. Where everybody shares one namespace, it holds in that alone. Reading is not held up by
+admission, so nothing here may read what is secret.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from hub_ext.kubernetes import places
 from hub_ext.kubernetes.objects import MANAGED_BY, Manifest
 
 HUB, SERVICE = "hub-ext-hub", "hub-ext-service"
@@ -54,6 +56,7 @@ _ROOM = (
         group="networking.k8s.io",
     ),
 )
+_MADE_BY_ADMINS = ("namespaces", "resourcequotas", "limitranges")  # where everybody shares one namespace
 _EVENTS = Right("events", ("list", "watch"), "Says in plain words why something does not start.")
 
 RIGHTS: Mapping[str, tuple[Right, ...]] = {
@@ -101,17 +104,35 @@ NOT_GRANTED: Mapping[str, str] = {
 }
 
 
-def manifests(namespace: str) -> list[Manifest]:
+def rights(account: str, shared: str | None = None) -> tuple[Right, ...]:
+    """Return what an account may do.
+
+    Args:
+        account: Which.
+        shared: The namespace of everybody, None where each person has one.
+    """
+    if not shared:
+        return RIGHTS[account]
+    look = Right("namespaces", ("get",), "The namespace of everybody: is it there, with its labels?", names=(shared,))
+    kept = [one for one in RIGHTS[account] if one.resource not in _MADE_BY_ADMINS]
+    # A home is called by its person there; the policy of the cluster keeps the account from what is not ours.
+    return look, *(replace(one, names=()) if one.resource == "persistentvolumeclaims" else one for one in kept)
+
+
+def manifests(namespace: str, shared: str | None = None) -> list[Manifest]:
     """Return accounts, roles and bindings.
 
     Args:
         namespace: Where Hub and service live.
+        shared: The namespace of everybody, which is made by whoever applies these; None where each person has one.
     """
-    return [one for name in RIGHTS for one in _of(name, namespace)]
+    room = [places.shared_namespace(shared, namespace)] if shared else []
+    return [*room, *(one for name in RIGHTS for one in _of(name, namespace, shared))]
 
 
-def _of(name: str, namespace: str) -> Iterator[Manifest]:
-    about = {"name": f"{name}:{namespace}", "labels": dict(MANAGED_BY)}  # another platform may be in the cluster
+def _of(name: str, namespace: str, shared: str | None) -> Iterator[Manifest]:
+    about: Manifest = {"name": f"{name}:{namespace}", "labels": dict(MANAGED_BY)}  # another platform may be there
+    where, kind = ({"namespace": shared}, "Role") if shared else ({}, "ClusterRole")
     rbac = "rbac.authorization.k8s.io"
     yield {
         "apiVersion": "v1",
@@ -121,15 +142,15 @@ def _of(name: str, namespace: str) -> Iterator[Manifest]:
     }
     yield {
         "apiVersion": f"{rbac}/v1",
-        "kind": "ClusterRole",
-        "metadata": about,
-        "rules": [right.rule() for right in RIGHTS[name]],
+        "kind": kind,
+        "metadata": about | where,
+        "rules": [right.rule() for right in rights(name, shared)],
     }
     yield {
         "apiVersion": f"{rbac}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": about,
-        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": about["name"]},
+        "kind": f"{kind}Binding",
+        "metadata": about | where,
+        "roleRef": {"apiGroup": rbac, "kind": kind, "name": about["name"]},
         "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
     }
 

@@ -114,8 +114,9 @@ def _changes(start: Start) -> Iterator[tuple[str, Start]]:
         renamed = profile.model_copy(update={"metadata": about.model_copy(update={field: value})})
         yield f"profile metadata.{field}", replace(start, profile=renamed)
     limits = enclave.spec
-    for field, text in (("storage_class", "other"), ("system_namespace", "other"), ("queue", "other")):
-        changed = enclave.model_copy(update={"spec": limits.model_copy(update={field: text})})
+    fields = ("storage_class", "system_namespace", "queue", *(["shared_namespace"] if limits.shared_namespace else []))
+    for field in fields:
+        changed = enclave.model_copy(update={"spec": limits.model_copy(update={field: "other"})})
         yield f"enclave {field}", replace(start, enclave=changed)
     each = limits.per_person
     for field in ("servers", "runs"):

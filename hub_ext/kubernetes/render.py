@@ -14,7 +14,9 @@ from hub_ext.catalog.room import Room, largest, room_of
 from hub_ext.kubernetes import objects
 from hub_ext.kubernetes.network import default_deny, network_policy
 from hub_ext.kubernetes.objects import Manifest
-from hub_ext.sharing.names import safe_slug
+from hub_ext.kubernetes.places import Place, namespace_name, server_name, shared_namespace
+
+__all__ = ["Difference", "Rendering", "differences", "flatten", "label_of", "namespace_name", "render", "server_name"]
 
 SERVER_COMMAND = ("tini", "-g", "--", "jupyterhub-singleuser")  # tini ends what a person leaves behind
 RUN_COMMAND = ("python", "-m", "hub_ext_executor", "--remote")
@@ -29,12 +31,13 @@ class Rendering:
     """What a start makes.
 
     Attributes:
-        namespace: The person's namespace.
+        namespace: The person's namespace, or that of all.
         pod: The pod of a server, or the pod that a run's Job makes.
         network: Its NetworkPolicy.
         home: The claim of the home volume, None for a run.
         around: What the namespace has besides: default deny, quota, largest container.
         job: The Job of a run, None for a server.
+        shared: Whether the namespace is that of all, which we never make.
     """
 
     namespace: Manifest
@@ -43,11 +46,18 @@ class Rendering:
     home: Manifest | None
     around: tuple[Manifest, ...]
     job: Manifest | None = None
+    shared: bool = False
 
     def all(self) -> list[Manifest]:
         """Return the objects in the order in which they are made."""
         last = self.job or self.pod
-        return [self.namespace, *self.around, *([self.home] if self.home else []), self.network, last]
+        return [
+            *([] if self.shared else [self.namespace]),
+            *self.around,
+            *([self.home] if self.home else []),
+            self.network,
+            last,
+        ]
 
 
 class Version(Protocol):
@@ -60,11 +70,6 @@ class Version(Protocol):
     @property
     def version(self) -> int:
         """Number of the version."""
-
-
-def namespace_name(user: str) -> str:
-    """Return the name of a person's namespace: ours by its prefix, never met by another person's."""
-    return f"{objects.PREFIX}-{safe_slug(user, 50)}"
 
 
 def render(
@@ -94,16 +99,17 @@ def render(
         room: The most that this person may start; by default what this profile can be made to take.
         repeatable: Whether a run whose pod is lost may be done again.
     """
-    where, system = namespace_name(user), enclave.spec.system_namespace
+    place, system = Place.of(user, enclave.spec), enclave.spec.system_namespace
+    where = place.namespace
     server = purpose == "server"
     launch = launch if server else name
     marks = objects.labels(profile.name, profile.version, purpose, user, name, system=system, launch=launch)
     home = None
     if server and spec.storage.home is not None:
         mine = objects.marks_of_person(user, system)
-        home = objects.home_claim(objects.HOME, where, mine, spec.storage.home.size, enclave.spec.storage_class)
-    pod_spec = _pod_spec(spec, image, profile.name, launch, server=server)
-    pod = objects.pod(server_name(name) if server else name, where, marks, pod_spec)
+        home = objects.home_claim(place.home, where, mine, spec.storage.home.size, enclave.spec.storage_class)
+    pod_spec = _pod_spec(spec, image, profile.name, launch, place.home if server else None)
+    pod = objects.pod(place.server(name) if server else name, where, marks, pod_spec)
     outside = [(one.cidr, one.ports if server else (one.executors,)) for one in enclave.spec.outside]
     network = network_policy(launch, where, marks, spec.network.egress, system, outside)
     repeats = RUN_REPEATS if repeatable else 0
@@ -111,30 +117,24 @@ def render(
     room = room or (largest(profile) if isinstance(profile, Profile) else Room())
     around = _around(where, enclave, room | room_of(spec))
     namespace = objects.namespace(where, user, enclave.metadata.name, system)
-    return Rendering(namespace, pod, network, home, around, None if server else job)
+    if place.shared:
+        namespace = shared_namespace(where, system)
+    return Rendering(namespace, pod, network, home, around, None if server else job, bool(place.shared))
 
 
-def _pod_spec(spec: Spec, image: str, profile: str, secret: str, *, server: bool) -> Manifest:
-    """Return the spec of the pod of a server or a run."""
+def _pod_spec(spec: Spec, image: str, profile: str, secret: str, home: str | None) -> Manifest:
+    """Return the spec of the pod of a server, which may have a home, or of a run."""
+    server = home is not None
     return objects.pod_spec(
         spec,
         image=image,
         command=server_command(spec) if server else RUN_COMMAND,
         env={"HUB_EXT_PROFILE": profile},
-        home_claim=objects.HOME if server and spec.storage.home is not None else None,
+        home_claim=home if spec.storage.home is not None else None,
         port=objects.PORT if server else None,
         deadline=min(spec.lifetime.longest * 60 if server else spec.lifetime.maximum * 60 + RUN_GRACE, _LONGEST),
         secret=secret,
     )
-
-
-def server_name(name: str) -> str:
-    """Return the name of the pod of a server: one server of a name has one pod.
-
-    Args:
-        name: The server's name, empty for the default.
-    """
-    return f"server-{safe_slug(name, 50)}" if name else "server"
 
 
 def server_command(spec: Spec) -> list[str]:
@@ -143,7 +143,9 @@ def server_command(spec: Spec) -> list[str]:
 
 
 def _around(where: str, enclave: Enclave, room: Room) -> tuple[Manifest, ...]:
-    """Return what closes and bounds a namespace."""
+    """Return what closes and bounds a namespace; that of all is bounded by whoever runs the cluster."""
+    if enclave.spec.shared_namespace:
+        return (default_deny(where),)
     each = enclave.spec.per_person
     quota = objects.resource_quota(where, room, servers=each.servers, runs=each.runs)
     return default_deny(where), quota, objects.limit_range(where, room)

@@ -56,6 +56,7 @@ class Watch:
         self.kind = kind
         self.objects: dict[Key, Manifest] = {}
         self.synced = asyncio.Event()  # set after the first list, for ever
+        self.refused = ""  # what the API server said, while it lets us not look
         self.current = False  # whether the API server answered the last time
         self._path = KINDS[kind].path(namespace)
         self._query = {"labelSelector": labels, "fieldSelector": fields}
@@ -120,6 +121,7 @@ class Watch:
             log.warning("a watch is interrupted", kind=self.kind, error=f"{type(error).__name__}: {error}"[:300])
         self.current = False
         if isinstance(error, ApiError):
+            self.refused = error.message if error.status == 403 else ""
             pause = max(pause, error.retry_after)
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # so that not all come back at once
 
@@ -139,7 +141,7 @@ class Watch:
             elif before["metadata"].get("resourceVersion") != one["metadata"].get("resourceVersion"):
                 self._tell("MODIFIED", one)
         self._version = found["metadata"]["resourceVersion"]
-        self.current = True
+        self.current, self.refused = True, ""
         self.synced.set()
 
     async def _follow(self) -> None:

@@ -237,6 +237,10 @@ def _about(last: str) -> str:
 
 # What the API server refuses.
 
+_NO_NAMESPACES = (
+    "The platform may make no namespaces in this cluster, and there is none for everybody "
+    "(`shared_namespace` of the enclave)."
+)
 _QUOTA = re.compile(r"exceeded quota: [^,]+, requested: (.+?), used: (.+?), limited: (.+)$")
 _NAMES: Mapping[str, str] = {
     "limits.cpu": "processor cores",
@@ -264,6 +268,8 @@ def refused(status: int, message: str) -> tuple[str, str]:
         return f"The cluster's own policy refuses it: {shortened(said)}", TELL_ADMIN
     if "violates PodSecurity" in message:
         return "The cluster's Pod Security level refuses it.", TELL_ADMIN
+    if re.search(r'cannot \w+ resource ("namespaces"|.* at the cluster scope)', message):
+        return _NO_NAMESPACES, TELL_ADMIN
     if "because it is being terminated" in message:
         return "Your part of the cluster is being removed.", "Try again in a minute."
     if re.search(r"(maximum|minimum) \S+ usage per", message):

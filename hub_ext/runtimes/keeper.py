@@ -72,13 +72,14 @@ class Keeper:
 
     Args:
         connect: Connects to it.
-        selector: Returns the label selector of what is ours; called once.
+        selector: Returns namespace (empty for all) and label selector of what is ours; called once.
     """
 
-    def __init__(self, connect: Callable[[], Coroutine[Any, Any, Cluster]], selector: Callable[[], str]) -> None:
+    def __init__(
+        self, connect: Callable[[], Coroutine[Any, Any, Cluster]], selector: Callable[[], tuple[str, str]]
+    ) -> None:
         self._connect = connect
         self._selector = selector
-        self._labels = ""
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -120,9 +121,9 @@ class Keeper:
             except HubExtError as error:
                 log.warning("no way to the cluster; it is tried again", error=error.detail)
                 await asyncio.sleep(_CONNECT_AGAIN)
-        self._labels = await asyncio.to_thread(self._selector)
+        namespace, labels = await asyncio.to_thread(self._selector)
         for kind in ("Job", "Pod"):
-            watch = Watch(cluster, kind, labels=self._labels)
+            watch = Watch(cluster, kind, namespace=namespace, labels=labels)
             watch.listen(self._noted)
             watch.start()
             self._watches.append(watch)

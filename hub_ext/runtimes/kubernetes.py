@@ -81,10 +81,10 @@ class KubernetesRuntime:
     async def _connect(self) -> Cluster:
         return await Cluster.connect(str(self._settings.kubeconfig))
 
-    def _selector(self) -> str:
-        system = self._catalog.current().enclave.spec.system_namespace
-        marks = objects.marks_of_platform(system) | {f"{objects.PREFIX}/purpose": "run"}
-        return ",".join(f"{name}={value}" for name, value in sorted(marks.items()))
+    def _selector(self) -> tuple[str, str]:
+        spec = self._catalog.current().enclave.spec
+        marks = objects.marks_of_platform(spec.system_namespace) | {f"{objects.PREFIX}/purpose": "run"}
+        return spec.shared_namespace or "", ",".join(f"{name}={value}" for name, value in sorted(marks.items()))
 
     # Starting.
 

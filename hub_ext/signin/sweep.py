@@ -167,7 +167,11 @@ def _places(settings: HubExt, ledger: Ledger) -> Places:
     if settings.runtime == "kubernetes":
         from hub_ext.homes.volumes import Volumes  # needs the client of Kubernetes, which the embedded default has not
 
-        return Volumes(settings, lambda: ledger.catalog.enclave.spec.system_namespace)
+        return Volumes(
+            settings,
+            lambda: ledger.catalog.enclave.spec.system_namespace,
+            lambda: ledger.catalog.enclave.spec.shared_namespace or "",
+        )
     return Folders(settings.state / "homes")
 
 

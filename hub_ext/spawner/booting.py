@@ -11,7 +11,7 @@ from datetime import datetime
 from hub_ext.kubernetes import words
 from hub_ext.kubernetes.apply import check_ours
 from hub_ext.kubernetes.client import AlreadyThere, ApiError
-from hub_ext.kubernetes.objects import HOME, PORT, PREFIX, Manifest
+from hub_ext.kubernetes.objects import HOME, PORT, PREFIX, UNNAMED, Manifest
 from hub_ext.kubernetes.watch import Change, Watch, key_of
 from hub_ext.spawner.answering import answers, telling_line
 from hub_ext.spawner.base import StartFailed
@@ -113,14 +113,17 @@ class Boot:
 
     # The home.
 
-    async def until_the_home_is_free(self) -> None:
+    async def until_the_home_is_free(self, claim: str = HOME) -> None:
         """Wait for an earlier server that is ending; who calls has reserved the home before.
+
+        Args:
+            claim: Name of the home's claim.
 
         Raises:
             StartFailed: If another server of hers has it.
         """
         until = time.monotonic() + _HOME_WITHIN
-        while users := self._pods.home_users(self._key, HOME):
+        while users := self._pods.home_users(self._key, claim):
             staying = [name for name, leaving in users.items() if not leaving]
             if staying:
                 raise StartFailed(
@@ -136,7 +139,7 @@ class Boot:
     def _called(self, pod: str) -> str:
         found = self._pods.get((self._key[0], pod))
         name = found["metadata"]["labels"].get(f"{PREFIX}/name", "") if found else pod.removeprefix("server-")
-        return "your server" if pod == "server" else f"your server {name}"
+        return "your server" if pod == "server" or name == UNNAMED else f"your server {name}"
 
     # The boot.
 

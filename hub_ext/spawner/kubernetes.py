@@ -97,8 +97,9 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
         return self.namespace, self.pod_name
 
     async def _pods(self) -> Pods:
-        enclave = self.ledger.decisions.catalog.last().enclave  # its namespace stays; each server is asked for often
-        return await Pods.shared(self.settings_of_ours, enclave.spec.system_namespace)
+        # Its namespaces stay; each server is asked for often.
+        spec = self.ledger.decisions.catalog.last().enclave.spec
+        return await Pods.shared(self.settings_of_ours, spec.system_namespace, spec.shared_namespace or "")
 
     def _hub_address(self) -> str:
         """Return the address that pods know the Hub by."""
@@ -121,6 +122,8 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
         try:
             pods = await self._pods()
             if not await pods.listed():
+                if pods.watch.refused:
+                    raise StartFailed(*words.refused(403, pods.watch.refused))
                 raise StartFailed("The cluster does not answer now.", "Try again in a moment.")
             self._take_over(made, spec)
             with pods.reserve_home(self.key, made.home):
@@ -145,7 +148,7 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
     async def _make_and_wait(self, pods: Pods, profile: Profile, made: Rendering) -> str:
         boot = Boot(pods, self.progress_of_start, made.pod, self.start_timeout - _GIVE_UP)
         if made.home is not None:
-            await boot.until_the_home_is_free()
+            await boot.until_the_home_is_free(made.home["metadata"]["name"])
         self._save()  # from here on a crash leaves something that is found by its start
         telling = asyncio.create_task(self.tell_launch(profile))
         try:

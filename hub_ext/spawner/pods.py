@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import structlog
 
 from hub_ext.kubernetes.client import ApiError, Cluster, NoAnswer
-from hub_ext.kubernetes.objects import PREFIX, Manifest, label_value
+from hub_ext.kubernetes.objects import HOME, PREFIX, Manifest, label_value
 from hub_ext.kubernetes.watch import Change, Key, Watch, key_of
 from hub_ext.settings import HubExt
 
@@ -49,36 +49,38 @@ class Pods:
     Args:
         cluster: Where.
         system: Namespace of the platform whose servers count.
+        namespace: Where they are; empty: in a namespace of each person.
     """
 
     _shared: dict[tuple[asyncio.AbstractEventLoop, str], Pods] = {}  # noqa: RUF012  # made by `shared`
 
-    def __init__(self, cluster: Cluster, system: str) -> None:
+    def __init__(self, cluster: Cluster, system: str, namespace: str = "") -> None:
         self.cluster = cluster
         labels = f"{PREFIX}/platform={label_value(system)},{PREFIX}/purpose=server"
-        self.watch = Watch(cluster, "Pod", labels=labels)
+        self.watch = Watch(cluster, "Pod", namespace=namespace, labels=labels)
         self.watch.listen(self._changed)
         self._waiters: dict[Key, set[asyncio.Event]] = {}
         self._followers: dict[Key, Callable[[], None]] = {}
-        self._homes: dict[str, set[str]] = {}  # namespace → pods that are being made and will have the home
+        self._homes: dict[Key, set[str]] = {}  # namespace and claim → pods that are being made and will have the home
         self._left: set[tuple[str, str, str]] = set()  # namespace, pod, launch of what could not be removed
 
     @classmethod
-    async def shared(cls, settings: HubExt, system: str) -> Pods:
+    async def shared(cls, settings: HubExt, system: str, namespace: str = "") -> Pods:
         """Return the one view of this process; it ends with the tasks of the loop.
 
         Args:
             settings: Say where the cluster is.
             system: Namespace of the platform.
+            namespace: That of all, empty where each person has one.
 
         Raises:
             Unavailable: If it cannot be read where the cluster is.
         """
-        key = (asyncio.get_running_loop(), f"{settings.kubeconfig} {system}")
+        key = (asyncio.get_running_loop(), f"{settings.kubeconfig} {system} {namespace}")
         if key not in cls._shared:
             cluster = await Cluster.shared(settings)
             if key not in cls._shared:
-                cls._shared[key] = made = cls(cluster, system)
+                cls._shared[key] = made = cls(cluster, system, namespace)
                 made.watch.start()
                 made._keeper = asyncio.create_task(cls._until_cancelled(key))
         return cls._shared[key]
@@ -178,7 +180,10 @@ class Pods:
             key: Namespace and name of the pod.
             home: The claim; None for a pod that does not want it.
         """
-        names = self._homes.setdefault(key[0], set()) if home is not None else set()
+        names: set[str] = set()
+        if home is not None:
+            claim = home.get("metadata", {}).get("name", HOME)
+            names = self._homes.setdefault((key[0], claim), names)
         names.add(key[1])
         try:
             yield
@@ -192,7 +197,7 @@ class Pods:
             key: Namespace and name of the pod that wants it.
             claim: Name of the volume claim.
         """
-        made = {name: False for name in self._homes.get(key[0], ()) if name != key[1]}
+        made = {name: False for name in self._homes.get((key[0], claim), ()) if name != key[1]}
         for pod in self.watch.select(key[0]):
             name = pod["metadata"]["name"]
             if name != key[1] and mounts(pod, claim):

@@ -32,8 +32,8 @@ async def pods(cluster: Cluster) -> Pods:
 
 @pytest.fixture
 async def volumes(pods: Pods, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Volumes:
-    async def shared(settings: HubExt, system: str) -> Pods:
-        assert system == "hub-ext"
+    async def shared(settings: HubExt, system: str, namespace: str) -> Pods:
+        assert (system, namespace) == ("hub-ext", "")
         return pods
 
     monkeypatch.setattr(Pods, "shared", shared)

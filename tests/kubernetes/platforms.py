@@ -16,7 +16,7 @@ import httpx
 import yaml
 
 from hub_ext.kubernetes import rbac
-from hub_ext.kubernetes.render import namespace_name
+from hub_ext.kubernetes.places import Place
 from tests.functional.conftest import Platform
 from tests.kubernetes.api_proxy import ApiProxy
 from tests.kubernetes.door import Door
@@ -104,6 +104,7 @@ class ClusterPlatform(Platform):
         cluster: The cluster.
         spec: What the enclave's spec has otherwise.
         proxied: Whether there is a proxy in front of the API server, which can make trouble.
+        shared: Whether everybody's servers and runs are in one namespace, and no account may make another.
         **settings: Variables of the environment.
     """
 
@@ -114,12 +115,14 @@ class ClusterPlatform(Platform):
         spec: Mapping[str, Any] | None = None,
         *,
         proxied: bool = True,
+        shared: bool = False,
         **settings: str,
     ) -> None:
         super().__init__(folder / "state")
         self.cluster = cluster
         self.id = uuid4().hex[:6]
         self.system = f"hub-ext-system-{self.id}"
+        self.shared = f"everybody-{self.id}" if shared else ""
         self.catalog = folder / "profiles"
         hub, service, executors = (free_port_of(cluster.host) for _ in range(3))
         self.hub_url, self.service_url = (f"http://{cluster.host}:{port}" for port in (hub, service))
@@ -135,6 +138,8 @@ class ClusterPlatform(Platform):
         if cluster.local is not None:
             images["notebooks/silent"] = silent(cluster)
         changes = {"system_namespace": self.system, "outside": outside, **(spec or {})}
+        if shared:
+            changes["shared_namespace"] = self.shared
         cluster.catalog(self.catalog, images, **changes)
         self.api_server = ApiProxy(cluster.kubeconfig)
         self.proxied = proxied
@@ -157,11 +162,11 @@ class ClusterPlatform(Platform):
 
     def _manifests(self) -> list[dict[str, Any]]:
         """Return the accounts with their rights; what is not in a namespace bears this platform's id."""
-        made = rbac.manifests(self.system)
+        made = rbac.manifests(self.system, self.shared or None)
         for one in made:
-            if one["kind"] != "ServiceAccount":
+            if one["kind"] not in ("ServiceAccount", "Namespace"):
                 one["metadata"] = {**one["metadata"], "name": f"{one['metadata']['name']}-{self.id}"}
-            if one["kind"] == "ClusterRoleBinding":
+            if one["kind"] in ("ClusterRoleBinding", "RoleBinding"):
                 one["roleRef"] = {**one["roleRef"], "name": f"{one['roleRef']['name']}-{self.id}"}
         return made
 
@@ -193,8 +198,8 @@ class ClusterPlatform(Platform):
         mine = f"hub-ext/platform={self.system}"
         kubectl("delete", "namespace", "-l", mine, "--ignore-not-found", "--wait=true", seconds=240)
         names = [f"{one['kind'].lower()}/{one['metadata']['name']}" for one in self._manifests()]
-        rights = [one for one in names if not one.startswith("serviceaccount/")]
-        kubectl("delete", *rights, "--ignore-not-found")
+        if rights := [one for one in names if one.startswith("clusterrole")]:  # others went with their namespace
+            kubectl("delete", *rights, "--ignore-not-found")
         kubectl("delete", "namespace", self.system, "--ignore-not-found", "--wait=true", seconds=240)
 
     # What a curator does.
@@ -240,13 +245,15 @@ class Person:
 
     Attributes:
         name: Her name.
-        namespace: Her namespace.
+        place: Where her servers are, and what they are called.
+        namespace: Her namespace, or that of all.
     """
 
     def __init__(self, platform: ClusterPlatform, name: str) -> None:
         self.platform = platform
         self.name = name
-        self.namespace = namespace_name(name)
+        self.place = Place(name, platform.shared)
+        self.namespace = self.place.namespace
         self.client = platform.api(name)
         self.kubectl = platform.cluster.kubectl
 

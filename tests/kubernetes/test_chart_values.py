@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,16 +151,21 @@ def test_the_api_server_takes_every_object_and_knows_every_field(
     assert answer.count("(server dry run)") == len(found)
 
 
-def test_rights_and_admission_policy_are_what_our_code_says(template: Template) -> None:
-    found, _ = template()
-    spec = VALUES["enclave"]["spec"] | {"system_namespace": NAMESPACE}
+@pytest.mark.parametrize("shared", [None, "analysts"])
+def test_rights_and_admission_policy_are_what_our_code_says(template: Template, shared: str | None) -> None:
+    found, _ = template({"enclave": {"spec": {"shared_namespace": shared}}} if shared else {})
+    spec = VALUES["enclave"]["spec"] | {"system_namespace": NAMESPACE, "shared_namespace": shared}
     about = {"name": "cluster", "title": "This cluster", "owner": "platform-team"}
     content = {"apiVersion": "hub-ext/v1", "kind": "Enclave", "metadata": about, "spec": spec}
     enclave = Enclave.model_validate(content)
-    expected = [*rbac.manifests(NAMESPACE), *export(load(shipped("profiles")).policy, enclave)]
+    expected = [*rbac.manifests(NAMESPACE, shared), *export(load(shipped("profiles")).policy, enclave)]
+    expected = [one for one in expected if one["kind"] != "Namespace"]  # that of all is there before
     for one in expected:
         mine = made(found, one["kind"], one["metadata"]["name"])
         assert _comparable(mine) == _comparable(one), one["metadata"]["name"]
+    kinds = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "ValidatingAdmissionPolicy")
+    count = Counter(one["kind"] for one in found if one["kind"] in kinds)
+    assert count == Counter(one["kind"] for one in expected if one["kind"] in kinds)
 
 
 def _comparable(manifest: dict[str, Any]) -> Any:
@@ -303,6 +309,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("two locks", {"enclave": {"lock": "kind: ImagesLock"}}, "enclave.lock"),
     ("a path that leaves", {"profiles": {"files": {"../x.yaml": "a"}}}, "profiles.files"),
     ("two sources of profiles", {"settings": {"profiles_repository": "https://git.example/p"}}, "profiles_repository"),
+    ("our own namespace for everybody", {"enclave": {"spec": {"shared_namespace": NAMESPACE}}}, "shared_namespace"),
     ("an Ingress without a host", {"ingress": {"enabled": True}}, "ingress.host"),
     ("a route without a Gateway", {"gateway": {"enabled": True, "host": "hub.example"}}, "gateway.parentRefs"),
     ("TLS under http", {"publicUrl": "http://hub.example", "proxy": {"tls": {"secretName": "x"}}}, "publicUrl"),
@@ -328,9 +335,11 @@ def test_a_namespace_that_labels_cannot_name_is_refused(template: Template) -> N
         ({"state": {"storageClass": "fast"}}, "state.storageClass: this cluster has no storage class fast"),
         ({"postgresql": {"storageClass": "fast"}}, "postgresql.storageClass: this cluster has no storage class fast"),
         ({"enclave": {"spec": {"storage_class": "fast"}}}, "enclave.spec.storage_class: this cluster has no"),
+        ({"enclave": {"spec": {"shared_namespace": "none-such"}}}, "shared_namespace: there is no namespace none-such"),
+        ({"enclave": {"spec": {"shared_namespace": "default"}}}, "the namespace default lacks the labels"),
     ],
 )
-def test_a_storage_class_that_the_cluster_has_not_is_refused_before_anything_is_made(
+def test_what_the_cluster_has_not_is_refused_before_anything_is_made(
     cluster: UsedCluster, helm: Helm, tmp_path: Path, namespace: str, changes: dict[str, Any], named: str
 ) -> None:
     path = tmp_path / "values.yaml"
@@ -342,6 +351,27 @@ def test_a_storage_class_that_the_cluster_has_not_is_refused_before_anything_is_
 
     assert install(VALUES) == ""
     assert named in install(merged(VALUES, changes))
+
+
+@pytest.mark.alone  # nobody else may want a volume meanwhile
+def test_a_cluster_without_a_default_storage_class_is_refused_and_told_which_there_are(
+    cluster: UsedCluster, helm: Helm, tmp_path: Path, namespace: str
+) -> None:
+    if cluster.local is None:
+        pytest.skip("the storage classes of somebody else's cluster are left alone")
+    path = tmp_path / "values.yaml"
+    path.write_text(json.dumps(VALUES))
+    mark, usual = "storageclass.kubernetes.io/is-default-class", str(cluster.storage_class)
+    tried = ("install", NAME, str(chart.FOLDER), "--namespace", namespace, "--values", str(path), "--dry-run=server")
+    cluster.kubectl("annotate", "storageclass", usual, f"{mark}=false", "--overwrite")
+    try:
+        said = helm.run(*tried).stderr
+        named = ("--set", f"state.storageClass={usual}", "--set", f"postgresql.storageClass={usual}")
+        assert helm.run(*tried, *named).stderr == ""
+    finally:
+        cluster.kubectl("annotate", "storageclass", usual, f"{mark}=true", "--overwrite")
+    assert "storageClass: this cluster has no default storage class; name one: it has " in said
+    assert usual in said
 
 
 def test_a_cluster_that_is_too_old_is_refused(helm: Helm, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ class Analyst:
     def __init__(self, platform: RunsPlatform | ClusterPlatform, name: str) -> None:
         self.platform = platform
         self.name = f"{name}-{platform.id}"
-        self.namespace = namespace_name(self.name)
+        self.namespace = getattr(platform, "shared", "") or namespace_name(self.name)
         self.client = platform.api(self.name)
         self.kubectl = platform.cluster.kubectl
 

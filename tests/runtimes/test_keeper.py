@@ -40,7 +40,7 @@ def kept() -> Iterator[Keeper]:
     async def nowhere() -> Any:
         raise Unavailable("There is none.")
 
-    made = Keeper(nowhere, lambda: "")
+    made = Keeper(nowhere, lambda: ("", ""))
     yield made
     made.close()
 

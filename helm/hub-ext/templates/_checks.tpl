@@ -63,6 +63,9 @@
 {{- if not $v.enclave.spec.registries -}}{{- fail "enclave.spec.registries: which registries may images come from?" -}}{{- end -}}
 {{- if not $v.enclave.spec.largest -}}{{- fail "enclave.spec.largest: what is the most that one container may have? {cpu: 8, memory: 32Gi}" -}}{{- end -}}
 {{- if not $v.enclave.spec.domain -}}{{- fail "enclave.spec.domain: what is this network called to others?" -}}{{- end -}}
+{{- if eq ($v.enclave.spec.shared_namespace | default "") .Release.Namespace -}}
+{{- fail "enclave.spec.shared_namespace: must be another namespace than that of the release, whose pods it would cut off." -}}
+{{- end -}}
 {{- if and $v.enclave.images $v.enclave.lock -}}{{- fail "enclave.images and enclave.lock: say one of them." -}}{{- end -}}
 {{- if and $v.settings.profiles_repository (or $v.enclave.images $v.enclave.lock $v.profiles.files) -}}
 {{- fail "settings.profiles_repository: enclave.images, enclave.lock and profiles.files come from the repository, then." -}}
@@ -96,6 +99,20 @@
 {{- define "hub-ext.cluster-checks" -}}
 {{- $v := .Values -}}
 {{- if and .Release.IsInstall $v.rbac.create (lookup "v1" "Namespace" "" "kube-system") -}}
+{{- with $v.enclave.spec.shared_namespace -}}
+{{- $there := lookup "v1" "Namespace" "" . -}}
+{{- $marks := ($there.metadata | default dict).labels | default dict -}}
+{{- $needed := dict "hub-ext/namespace" "person" "hub-ext/shared" "true" "hub-ext/platform" $.Release.Namespace "app.kubernetes.io/managed-by" "hub-ext" "pod-security.kubernetes.io/enforce" "restricted" -}}
+{{- $missing := list -}}
+{{- range $label, $value := $needed -}}
+{{- if ne (get $marks $label) $value -}}{{- $missing = append $missing (printf "%s=%s" $label $value) -}}{{- end -}}
+{{- end -}}
+{{- if not $there -}}
+{{- fail (printf "enclave.spec.shared_namespace: there is no namespace %s; make it, with the labels %s." . (join " " $missing)) -}}
+{{- else if $missing -}}
+{{- fail (printf "enclave.spec.shared_namespace: the namespace %s lacks the labels %s." . (join " " $missing)) -}}
+{{- end -}}
+{{- end -}}
 {{- $names := list -}}
 {{- $default := false -}}
 {{- range (lookup "storage.k8s.io/v1" "StorageClass" "" "").items -}}
