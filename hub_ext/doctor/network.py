@@ -45,7 +45,7 @@ def closed(address: str) -> Finding:
             "network policies", "warn", f"could not be tried: nobody knows {host}", "Is the proxy installed?"
         )
     try:
-        socket.create_connection(where[:2], _REACHED_WITHIN).close()
+        socket.create_connection((str(where[0]), int(port)), _REACHED_WITHIN).close()
     except OSError:
         return ok("network policies", "they are held: what is closed to this part cannot be reached")
     advice = "Use a network plugin that holds them: without one, anybody's code reaches what the nodes reach."
