@@ -85,6 +85,8 @@ class RelyingParty:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else its page waits 40 ms for the client's word on its headers
+    wbufsize = -1
     party: RelyingParty
 
     def do_GET(self) -> None:
@@ -112,6 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(page.encode())
+        self.wfile.flush()
 
     def log_message(self, *_: Any) -> None:
         """Say nothing: this is measured."""
