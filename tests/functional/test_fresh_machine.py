@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -34,8 +35,11 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fresh(clone: Path, platform_class: Any) -> Iterator[Any]:
     """The platform that `make up` starts there: by the command that it hands over to, so that Ctrl-C reaches it."""
     platform = platform_class(clone / ".hub-ext")
-    subprocess.run(["make", "setup"], cwd=clone, env=platform.environment, check=True, timeout=200)
-    said = subprocess.run(["make", "-n", "up"], cwd=clone, check=True, capture_output=True, text=True).stdout.split()
+    # Nothing of the make that runs the tests reaches this one.
+    environ = {name: value for name, value in platform.environment.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    make = functools.partial(subprocess.run, cwd=clone, env=environ, check=True, timeout=200)
+    make(["make", "setup"])
+    said = make(["make", "-n", "up"], capture_output=True, text=True).stdout.split()
     assert said == ["exec", ".venv/bin/hub-ext", "up"]
     platform.command = [str(clone / said[1]), said[2]]
     try:
