@@ -386,6 +386,7 @@ def test_a_server_that_went_while_the_hub_was_away_is_known_to_have(platform: Cl
     hub.suspend()
     person.kubectl("delete", "pod", "server", "-n", person.namespace, "--wait=true")
     hub.kill()
+    wait_for(lambda: hub_answers(platform), told="the Hub is not started again")  # its service answers a moment longer
     platform.wait_until_up()
     wait_for(lambda: "" not in person.servers(), PROMPT)
     person.is_clean()
