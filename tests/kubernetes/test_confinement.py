@@ -306,7 +306,7 @@ def test_nothing_runs_where_the_default_deny_or_the_quota_is_missing(ours: Platf
     closed, quota = around(made)["NetworkPolicy"], around(made)["ResourceQuota"]
     assert ours.hub.make(closed, real=True).admitted
     for one in (api, ours.admin):
-        assert one.make(start).by(f"{ours.name}-bounded")
+        eventually(one, start, f"{ours.name}-bounded")
     assert ours.hub.make(quota, real=True).admitted
     eventually(api, start)
     assert ours.admin.remove(closed, real=True).admitted
