@@ -121,7 +121,7 @@ def curate(platform: Platform) -> None:
         "memory": "4Gi, 6Gi, 16Gi",
         "egress": data,
     }
-    propose(platform, "Satellite pictures need more memory, and the data catalog.", ("eva",), **second, egress=data)
+    propose(platform, "Satellite pictures need more memory, and the data catalog.", ("eva",), **second)
 
 
 def walk_as_curator(omar: Visitor) -> None:
