@@ -29,8 +29,11 @@ def held_by(session: Session, user: str, groups: Collection[str]) -> ColumnEleme
         user: Her name.
         groups: Her groups.
     """
-    holders = [(PERSON, user), *((GROUP, name) for name in groups)]
-    return one_of(session, (Entitlement.kind, Entitlement.name), holders)
+    return one_of(session, (Entitlement.kind, Entitlement.name), _holders(user, groups))
+
+
+def _holders(user: str, groups: Collection[str]) -> list[tuple[str, str]]:
+    return [(PERSON, user), *((GROUP, name) for name in groups)]
 
 
 def counted() -> Select[Entitlement]:
@@ -49,8 +52,8 @@ def load_entitlements(session: Session, user: str, groups: Collection[str], afte
         after: Those that had ended by then are left out.
     """
     dialect = session.get_bind().dialect.name
-    holders = [(PERSON, user), *((GROUP, name) for name in groups)]
-    rows = session.execute(_load_query(dialect), {"after": after} | given(dialect, "holders", holders))
+    values = {"after": after} | given(dialect, "holders", _holders(user, groups))
+    rows = session.execute(_load_query(dialect), values)
     return tuple(
         Entitled(id_, profile, cast(Kind, kind), name, until, by) for id_, profile, kind, name, until, by in rows
     )

@@ -27,9 +27,7 @@ def one_of(session: Session, columns: Pair, pairs: Iterable[tuple[str, str]]) ->
     wanted = sorted(set(pairs))
     if session.get_bind().dialect.name == "sqlite":
         return tuple_(*columns).in_(wanted)
-    first, second = ([pair[number] for pair in wanted] for number in (0, 1))
-    listed = _table(first=first, second=second)
-    return tuple_(*columns).in_(select(listed.c.first, listed.c.second))
+    return _in_table(columns, *(_array([pair[number] for pair in wanted]) for number in (0, 1)))
 
 
 def one_of_given(dialect: str, columns: Pair, name: str) -> ColumnElement[bool]:
@@ -42,9 +40,7 @@ def one_of_given(dialect: str, columns: Pair, name: str) -> ColumnElement[bool]:
     """
     if dialect == "sqlite":
         return tuple_(*columns).in_(bindparam(name, expanding=True))
-    arrays = [bindparam(f"{name}_{number}", type_=ARRAY(String)) for number in (0, 1)]
-    listed = func.unnest(*arrays).table_valued("first", "second").render_derived()
-    return tuple_(*columns).in_(select(listed.c.first, listed.c.second))
+    return _in_table(columns, *(bindparam(f"{name}_{number}", type_=ARRAY(String)) for number in (0, 1)))
 
 
 def given(dialect: str, name: str, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -55,9 +51,17 @@ def given(dialect: str, name: str, pairs: Iterable[tuple[str, str]]) -> dict[str
     return {f"{name}_{number}": [pair[number] for pair in wanted] for number in (0, 1)}
 
 
-def _table(**columns: Sequence[str]) -> TableValuedAlias:
-    arrays = [literal(list(values), ARRAY(String)) for values in columns.values()]
-    return func.unnest(*arrays).table_valued(*columns).render_derived()
+def _array(values: Sequence[str]) -> ColumnElement[Any]:
+    return literal(list(values), ARRAY(String))
+
+
+def _table(columns: Mapping[str, ColumnElement[Any]]) -> TableValuedAlias:
+    return func.unnest(*columns.values()).table_valued(*columns).render_derived()
+
+
+def _in_table(columns: Pair, first: ColumnElement[Any], second: ColumnElement[Any]) -> ColumnElement[bool]:
+    listed = _table({"first": first, "second": second})
+    return tuple_(*columns).in_(select(listed.c.first, listed.c.second))
 
 
 def insert_many(
@@ -87,7 +91,7 @@ def insert_many(
         rows = [dict(zip(each, values, strict=True)) | same for values in zip(*each.values(), strict=True)]
         session.execute(_if_there(sqlite.insert(table.__table__), table, replaced, stays=stays), rows)
         return
-    listed = _table(**each)
+    listed = _table({name: _array(values) for name, values in each.items()})
     constant = [literal(value, columns[name].type).label(name) for name, value in same.items()]
     query = select(*(listed.c[name] for name in each), *constant)
     statement = postgresql.insert(table.__table__).from_select([*each, *same], query, include_defaults=False)

@@ -24,10 +24,8 @@ from hub_ext.embedded.processes import Recorded
 from hub_ext.embedded.supervisor import die_with_parent
 
 _LOOK_EVERY = 500  # milliseconds
-_ASK_AFTER, _ASK_EVERY = (
-    0.05,
-    0.1,
-)  # seconds until traefik is asked first whether it has a route, and between two questions
+_ASK_AFTER = 0.05  # seconds until traefik is asked first whether it has a route
+_ASK_EVERY = 0.1  # seconds between two such questions
 _MOST_ROUTES = 100_000
 _ESCAPED = re.compile("(?:%[0-9A-Fa-f]{2})+")
 _RESERVED = {one: f"%{ord(one):02X}" for one in ":/?#[]@!$&'()*+,;=%"}

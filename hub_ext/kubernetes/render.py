@@ -14,9 +14,7 @@ from hub_ext.catalog.room import Room, largest, room_of
 from hub_ext.kubernetes import objects
 from hub_ext.kubernetes.network import default_deny, network_policy
 from hub_ext.kubernetes.objects import Manifest
-from hub_ext.kubernetes.places import Place, namespace_name, server_name, shared_namespace
-
-__all__ = ["Difference", "Rendering", "differences", "flatten", "label_of", "namespace_name", "render", "server_name"]
+from hub_ext.kubernetes.places import Place, shared_namespace
 
 SERVER_COMMAND = ("tini", "-g", "--", "jupyterhub-singleuser")  # tini ends what a person leaves behind
 RUN_COMMAND = ("python", "-m", "hub_ext_executor", "--remote")

@@ -19,7 +19,8 @@ from hub_ext.kubernetes import objects, words
 from hub_ext.kubernetes.apply import ensure, make_new, own
 from hub_ext.kubernetes.client import ApiError
 from hub_ext.kubernetes.objects import Manifest
-from hub_ext.kubernetes.render import Rendering, namespace_name, server_name
+from hub_ext.kubernetes.places import namespace_name, server_name
+from hub_ext.kubernetes.render import Rendering
 from hub_ext.kubernetes.watch import Key
 from hub_ext.spawner.answering import telling_line
 from hub_ext.spawner.base import DecidedSpawner, StartFailed

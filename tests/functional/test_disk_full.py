@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from hub_ext.embedded.logs import keep_small
+from tests.filling import Disk
 from tests.functional.conftest import HEALTH
 from tests.functional.faults import API, WORK, World, alive, refused, sign_in, until
 
@@ -21,30 +22,6 @@ FULL_FOR = 12.0  # seconds: longer than a lease, and than the reconciler may be 
 NO_SPACE = "no space left"
 FILLS = WORK.replace('print("x" * 1000)', 'open("large", "wb").write(bytes(2**23))')
 PRINTS = WORK.replace('print("x" * 1000)', "print('x' * 2**20)")
-
-
-class Disk:
-    """A small disk of its own.
-
-    Args:
-        root: Where it is mounted.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._filler = root / "filler"
-
-    def fill(self) -> None:
-        """Take all the space that there is, to the last byte."""
-        with self._filler.open("ab", buffering=0) as filler:
-            for size in (2**20, 2**12, 1):
-                with contextlib.suppress(OSError):
-                    while filler.write(bytes(size)) == size:
-                        continue
-
-    def free(self) -> None:
-        """Give it back."""
-        self._filler.unlink()
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from tests.functional.conftest import HEALTH, Platform
 from tests.kubernetes.platforms import PATIENCE, approve
 
 if TYPE_CHECKING:
+    from tests.filling import Disk
     from tests.kubernetes.conftest import UsedCluster
-    from tests.kubernetes.volumes import Volume
 
 NAME = "hub-ext"  # of the release
 README = (PROJECT / "README.md").read_text()
@@ -115,7 +115,7 @@ class Release(Platform):
         self.helm = Helm(program(cluster), cluster.kubeconfig, folder)
         self.values_file = folder / "values.yaml"
         self.values = base_values(cluster, folder) | values
-        self.volumes: dict[str, Volume] = {}  # those that are small: state, database, home
+        self.volumes: dict[str, Disk] = {}  # those that are small: state, database, home
         self.port = None  # type: ignore[assignment]  # that of http, which no address shows
 
     def kubectl(self, *arguments: str, **more: Any) -> str:

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, expect
 
-from hub_ext.kubernetes.render import namespace_name
+from hub_ext.kubernetes.places import namespace_name
 from tests.functional.browser import SERVICE, Visitor, chromium, picture_folder, visiting
 from tests.kubernetes.platforms import ClusterPlatform, Person
 from tests.kubernetes.test_runs import Analyst

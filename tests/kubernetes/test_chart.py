@@ -20,8 +20,9 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from hub_ext.kubernetes.render import namespace_name
+from hub_ext.kubernetes.places import namespace_name
 from tests.cluster.certificates import serving
+from tests.filling import Disk
 from tests.functional.browser import SERVICE, Visitor, chromium, visiting
 from tests.functional.conftest import HEALTH
 from tests.kubernetes import full
@@ -30,7 +31,7 @@ from tests.kubernetes.charts import Release, Watch, readme_lines
 from tests.kubernetes.platforms import API, wait_for
 from tests.kubernetes.test_cluster import listening, pod
 from tests.kubernetes.test_network import ASK, reached
-from tests.kubernetes.volumes import SmallVolumes, Volume
+from tests.kubernetes.volumes import SmallVolumes
 from tests.s3 import ACCESS, SECRET, S3Server, s3_server
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ def ended(client: httpx.Client, run: str) -> dict[str, Any] | None:
     return None
 
 
-def small(release: Release, name: str) -> Volume:
+def small(release: Release, name: str) -> Disk:
     """Return a volume of the release that can be filled."""
     if not release.volumes:
         pytest.skip("volumes are filled on a cluster of this machine alone")

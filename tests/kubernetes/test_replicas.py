@@ -18,7 +18,7 @@ import httpx
 import nbformat
 import pytest
 
-from hub_ext.kubernetes.render import namespace_name
+from hub_ext.kubernetes.places import namespace_name
 from tests.kubernetes.accounts import _keep_looking
 from tests.kubernetes.charts import Release
 from tests.kubernetes.platforms import API, PATIENCE, profile, wait_for

@@ -15,7 +15,7 @@ from uuid import uuid4
 import nbformat
 import pytest
 
-from hub_ext.kubernetes.render import namespace_name
+from hub_ext.kubernetes.places import namespace_name
 from tests.functional.conftest import Platform
 from tests.kubernetes.platforms import approve
 

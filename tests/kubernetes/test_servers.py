@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from hub_ext.kubernetes.render import namespace_name
+from hub_ext.kubernetes.places import namespace_name
 from tests.functional.browser import chromium, visiting
 from tests.kubernetes.platforms import PROMPT, ClusterPlatform, Person, wait_for
 

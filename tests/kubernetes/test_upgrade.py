@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import pytest
 
-from hub_ext.kubernetes.render import namespace_name
+from hub_ext.kubernetes.places import namespace_name
 from tests.functional.conftest import HEALTH
 from tests.kubernetes import previous
 from tests.kubernetes.accounts import _keep_looking

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cluster.node import Node
+from tests.filling import Disk
 
 if TYPE_CHECKING:
     from tests.kubernetes.conftest import UsedCluster
@@ -32,8 +31,8 @@ class SmallVolumes:
         self._volumes: list[str] = []
         self._name = name
 
-    def make(self, namespace: str, claim: str, megabytes: int) -> Volume:
-        """Make the volume that a claim will have.
+    def make(self, namespace: str, claim: str, megabytes: int) -> Disk:
+        """Make the volume that a claim will have; return it as this machine sees it.
 
         Args:
             namespace: Of the claim.
@@ -58,7 +57,7 @@ class SmallVolumes:
         )
         first = self._node.first
         assert first is not None
-        return Volume(Path(f"/proc/{first.pid}/root") / where.relative_to("/"))
+        return Disk(Path(f"/proc/{first.pid}/root") / where.relative_to("/"))
 
     def _run(self, *command: str) -> None:
         subprocess.run(self._node.command(command), check=True, timeout=30)
@@ -71,32 +70,3 @@ class SmallVolumes:
         for name in self._volumes:
             self._run("umount", "--lazy", str(self._folder / name))
         self._run("rm", "-rf", str(self._folder))
-
-
-class Volume:
-    """A volume, as this machine sees it.
-
-    Args:
-        root: Its folder.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._filler = root / "filler"
-
-    @contextlib.contextmanager
-    def full(self) -> Iterator[None]:
-        """Take all the space that there is, to the last byte, and give it back at the end."""
-        self.fill()
-        try:
-            yield
-        finally:
-            self._filler.unlink(missing_ok=True)
-
-    def fill(self) -> None:
-        """Take what space there is now."""
-        with self._filler.open("ab", buffering=0) as filler:
-            for size in (2**20, 2**12, 1):
-                with contextlib.suppress(OSError):
-                    while filler.write(bytes(size)) == size:
-                        continue

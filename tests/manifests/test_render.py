@@ -7,7 +7,8 @@ from hub_ext.catalog.models import Lifetime
 from hub_ext.catalog.options import apply, choose_all
 from hub_ext.catalog.policy import Enclave
 from hub_ext.catalog.room import largest
-from hub_ext.kubernetes.render import RUN_GRACE, RUN_REPEATS, Rendering, differences, namespace_name, render
+from hub_ext.kubernetes.places import namespace_name
+from hub_ext.kubernetes.render import RUN_GRACE, RUN_REPEATS, Rendering, differences, render
 from hub_ext.settings import shipped
 
 ENCLAVE = Enclave.model_validate(
