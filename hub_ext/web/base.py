@@ -22,6 +22,7 @@ from hub_ext.settings import HubExt
 from hub_ext.web import errors
 from hub_ext.web.context import Context
 from hub_ext.web.hub import AWAY, person_of
+from hub_ext.web.pages import theme
 
 log = structlog.get_logger("hub_ext.web")
 
@@ -235,16 +236,16 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
 
     @property
     def nonce(self) -> str:
-        """Value of the nonce that lets one inline script of a page of ours run."""
+        """Value of the nonce that lets what is written into a response be used."""
         if not hasattr(self, "_nonce"):
             self._nonce = secrets.token_urlsafe(16)
         return self._nonce
 
     def set_page_policy(self) -> None:
-        """Set the content policy of a page of ours: scripts from our static files and with our nonce alone."""
+        """Set the content policy of a page of ours: scripts from our static files alone, and the one in its head."""
         assets = self.assets
         policy = (
-            f"default-src 'none'; script-src {assets} 'nonce-{self.nonce}'; style-src 'self' 'nonce-{self.nonce}'; "
+            f"default-src 'none'; script-src {assets} {theme.source()}; style-src 'self'; "
             "img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; "
             "base-uri 'none'; frame-ancestors 'none'"
         )

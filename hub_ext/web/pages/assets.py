@@ -17,6 +17,7 @@ from jupyterhub._data import DATA_FILES_PATH
 from tornado.web import HTTPError, StaticFileHandler
 
 from hub_ext.web.base import BaseHandler
+from hub_ext.web.pages import sheet
 
 OURS = Path(__file__).resolve().parent.parent / "static"
 HUBS = Path(DATA_FILES_PATH) / "static"
@@ -34,7 +35,7 @@ _HOUR = 3600
 @functools.cache
 def digest() -> str:
     """Return what identifies all static files of this process: a change of any gives new addresses."""
-    found = hashlib.sha256(jupyterhub.__version__.encode())
+    found = hashlib.sha256(jupyterhub.__version__.encode() + sheet.text().encode())
     for path in sorted(OURS.rglob("*")):
         if path.is_file():
             found.update(path.relative_to(OURS).as_posix().encode() + path.read_bytes())
@@ -92,12 +93,32 @@ class Assets(BaseHandler, StaticFileHandler):
 
     def set_extra_headers(self, path: str) -> None:  # noqa: ARG002
         """Let sandboxed reports read them, and browsers keep them."""
-        self.set_header("Access-Control-Allow-Origin", "*")
-        self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
-        age = f"public, max-age={_YEAR}, immutable" if self._keep else f"public, max-age={_HOUR}"
-        self.set_header("Cache-Control", age)
-        self.clear_header("Expires")
+        _let_be_kept(self, long=self._keep)
 
     async def head(self, path: str) -> None:
         """Answer without the content."""
         await self.get(path, include_body=False)
+
+
+class Sheet(BaseHandler):
+    """The style sheet of our pages."""
+
+    public = True
+
+    async def get(self, version: str | None = None) -> None:
+        """Answer.
+
+        Args:
+            version: The part of the address that changes with the content.
+        """
+        self.set_header("Content-Type", "text/css; charset=utf-8")
+        _let_be_kept(self, long=version is not None)
+        self.finish(sheet.text())
+
+
+def _let_be_kept(handler: BaseHandler, *, long: bool) -> None:
+    """Let everybody read what is answered, and browsers keep it: a year where its address changes with its content."""
+    handler.set_header("Access-Control-Allow-Origin", "*")
+    handler.set_header("Cross-Origin-Resource-Policy", "cross-origin")
+    handler.set_header("Cache-Control", f"public, max-age={_YEAR}, immutable" if long else f"public, max-age={_HOUR}")
+    handler.clear_header("Expires")

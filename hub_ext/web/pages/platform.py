@@ -12,7 +12,7 @@ from hub_ext.errors import InvalidInput
 from hub_ext.web.api import models
 from hub_ext.web.api.audit import check_auditor, list_acts, verify
 from hub_ext.web.base import BaseHandler
-from hub_ext.web.pages import rendering
+from hub_ext.web.pages import rendering, sheet
 from hub_ext.web.pages.page import Page
 from hub_ext.web.pages.rendering import query
 
@@ -99,16 +99,12 @@ class BannerStyle(BaseHandler):
 
 # What every page of ours loads, and what that loads in its turn.
 _OF_EVERY_PAGE = (
-    "js/theme.js",
-    "hub/css/style.min.css",
-    "css/hub-ext.css",
+    sheet.PATH,
     "vendor/htmx.min.js",
     "hub/components/bootstrap/dist/js/bootstrap.bundle.min.js",
     "js/page.js",
     "js/live.js",
     "js/stream.js",
-    "hub/components/@fortawesome/fontawesome-free/css/fontawesome.css",
-    "hub/components/@fortawesome/fontawesome-free/css/solid.css",
     "hub/components/@fortawesome/fontawesome-free/webfonts/fa-solid-900.woff2",
 )
 _LOAD_AHEAD = """\

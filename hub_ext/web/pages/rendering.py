@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from hub_ext import __version__
 from hub_ext.catalog.quantities import human_size, parse_size
-from hub_ext.web.pages import assets, words
+from hub_ext.web.pages import assets, sheet, theme, words
 
 _TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
@@ -60,7 +61,9 @@ def environment() -> Environment:
     made.globals |= {
         "drawing": words.drawing,
         "release": __version__,
+        "sheet": sheet.PATH,
         "states": words.STATES,
+        "theme": Markup(theme.text()),  # noqa: S704  # a file of ours
         "ended": words.ENDED,
         "count": words.count,
         "placeholder": placeholder,

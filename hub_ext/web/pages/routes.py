@@ -22,6 +22,7 @@ from hub_ext.web.pages import (
     platform,
     publish,
     run,
+    sheet,
     signin,
     spending,
     who,
@@ -103,6 +104,7 @@ _REST: _Pages = [
     ("oauth_callback", signin.SignedIn),
     ("banner.css", platform.BannerStyle),
     ("ahead.js", platform.Ahead),
+    (rf"static/(v-[0-9a-f]{{12}}/)?{re.escape(sheet.PATH)}", assets.Sheet),
     ("static/(.*)", assets.Assets),
 ]
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hub_ext.web.pages import assets, rendering
+from hub_ext.web.pages import assets, rendering, theme
 
 REPORTS_LOAD = ["vendor/require.js", "vendor/jquery.min.js", "vendor/mathjax/tex-svg-full.js"]
-PAGES_LOAD = ["hub/css/style.min.css", "hub/components/bootstrap/dist/js/bootstrap.bundle.min.js", "hub/favicon.ico"]
+PAGES_LOAD = ["hub/components/bootstrap/dist/js/bootstrap.bundle.min.js", "hub/favicon.ico"]
 
 
 @pytest.mark.parametrize("path", [*REPORTS_LOAD, *PAGES_LOAD, "css/hub-ext.css", "vendor/htmx.min.js"])
@@ -45,8 +47,17 @@ def test_no_page_script_or_style_names_another_host() -> None:
 def test_templates_hold_no_script_no_style_and_no_handler() -> None:
     for path in templates():
         text = path.read_text()
+        text = text.replace("<script>{{ theme }}</script>", "")  # a file of ours, which the policy names by its digest
         assert re.findall(r"<script(?![^>]*\bsrc=)", text) == [], path.name
         assert re.findall(r"<style|\sstyle=|\son[a-z]+=", text) == [], path.name
+
+
+def test_the_policy_lets_the_script_in_the_head_run_and_no_other() -> None:
+    head = rendering.environment().from_string("<script>{{ theme }}</script>").render()
+    script = re.search(r"<script>(.*?)</script>", head, re.DOTALL)
+    assert script
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert theme.source() == f"'sha256-{digest}'"
 
 
 def test_an_address_changes_with_the_content() -> None:

@@ -1,10 +1,12 @@
 // What every page does: times in the person's zone, copying, stars, toasts for what failed, drag and drop.
 
-const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
-const plural = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+// Made when they are needed first: the browser reads its tables for them, which takes longer than all the rest of this.
+let exact = null;
+let plural = null;
 const units = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
 
 function words(moment) {
+  plural ??= new Intl.RelativeTimeFormat("en", { numeric: "auto" });
   const seconds = (moment - Date.now()) / 1000;
   if (Math.abs(seconds) < 45) return "just now";
   for (const [unit, size] of units) {
@@ -14,12 +16,22 @@ function words(moment) {
 }
 
 function tellTimes(root = document) {
-  for (const element of root.querySelectorAll("time[datetime]")) {
-    const moment = new Date(element.dateTime);
-    if (Number.isNaN(moment.valueOf())) continue;
-    element.title = exact.format(moment);
-    if (!element.hasAttribute("data-exact")) element.textContent = words(moment.valueOf());
+  for (const element of root.querySelectorAll("time[datetime]:not([data-exact])")) {
+    const moment = Date.parse(element.dateTime);
+    if (!Number.isNaN(moment)) element.textContent = words(moment);
   }
+}
+
+// The server has written the exact time in UTC; once there is nothing else to do it stands there in the person's zone.
+function tellExactly(root = document) {
+  (window.requestIdleCallback ?? setTimeout)(() => {
+    for (const element of root.querySelectorAll("time[datetime]")) {
+      const moment = new Date(element.dateTime);
+      if (Number.isNaN(moment.valueOf())) continue;
+      exact ??= new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+      element.title = exact.format(moment);
+    }
+  });
 }
 
 export function say(text) {
@@ -118,7 +130,11 @@ for (const drop of document.querySelectorAll("[data-drop]")) {
   });
 }
 
-document.addEventListener("htmx:afterSettle", (event) => { tellTimes(event.target); showChosen(); });
+document.addEventListener("htmx:afterSettle", (event) => {
+  tellTimes(event.target);
+  tellExactly(event.target);
+  showChosen();
+});
 document.addEventListener("htmx:sendError", () => {
   toast("No connection", "The service did not answer.", "Check the network and try again.");
 });
@@ -132,10 +148,11 @@ document.addEventListener("htmx:responseError", (event) => {
 });
 
 tellTimes();
+tellExactly();
 showChosen();
 for (const tabs of document.querySelectorAll(".hx-tabs")) { // the present tab is in sight where not all of them fit
   const tab = tabs.querySelector("[aria-current]");
   if (tab) tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.clientWidth) / 2;
 }
-setInterval(tellTimes, 30000);
+setInterval(() => tellTimes(), 30000);
 document.querySelector("[data-focus]")?.focus();
