@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import html
 import re
 import time
@@ -141,7 +143,10 @@ def test_a_page_is_private_and_runs_no_script_but_ours(pia: httpx.Client, path: 
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
-    assert Active.of(answer.text) == []
+    (theme,) = re.findall(r"<script>(.*?)</script>", answer.text, re.DOTALL)  # light or dark, before anything is drawn
+    digest = base64.b64encode(hashlib.sha256(theme.encode()).digest()).decode()
+    assert re.search(r"script-src ([^;]*)", policy)[1].split()[1:] == [f"'sha256-{digest}'"]
+    assert Active.of(answer.text.replace(theme, "").replace("<script></script>", "")) == []
     assert 'lang="en"' in answer.text
     assert 'href="#main"' in answer.text
     assert answer.text.count("<h1") == 1
