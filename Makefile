@@ -60,7 +60,7 @@ cluster-down: $(DEV)  ## take it down; nothing of it stays
 
 test-kubernetes: $(DEV)  ## tests on a cluster: that of KUBECONFIG, or of `make cluster`
 	@test -n "$$KUBECONFIG" || $(MAKE) --no-print-directory cluster
-	$(PYTEST) -n 2 -m "not alone" tests/kubernetes
+	$(PYTEST) -n 3 -m "not alone" tests/kubernetes
 	$(PYTEST) -m alone tests/kubernetes
 
 check: $(DEV)  ## lint, types, generated files

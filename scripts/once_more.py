@@ -5,13 +5,17 @@ another. Such a failure should be seen and mended, and cost nobody a day: each t
 passes alone is named, and the run counts as passed. What fails again, a session that broke off, a worker that crashed,
 and more than a handful of failures are failures at once.
 
-    python scripts/once_more.py [--notes FILE] ARGUMENT…
+    python scripts/once_more.py [--notes FILE] [--later FILE] ARGUMENT…
+    python scripts/once_more.py [--notes FILE] --kept FILE
 
-The arguments are pytest's. What was seen in the second run is also written to the end of FILE.
+The arguments are pytest's. What was seen in the second run is also written to the end of the file of notes. With
+`--later` the second run is left to somebody else: the few that failed are written to the end of that file, the run
+counts as passed, and `--kept` runs what stands there.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import signal
 import subprocess
@@ -24,6 +28,11 @@ import pytest
 
 FEW = 5
 INSIDE = "--inside"  # how this script calls itself: one run of pytest, watched
+
+_OPTIONS = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+_OPTIONS.add_argument("--notes", type=Path, default=Path("/dev/null"))
+_OPTIONS.add_argument("--later", type=Path)
+_OPTIONS.add_argument("--kept", type=Path)
 
 
 @dataclass(eq=False)  # pytest puts plugins into sets
@@ -62,27 +71,42 @@ def main(arguments: list[str]) -> int:
     """Run the tests; return the exit code.
 
     Args:
-        arguments: `--notes FILE`, where it is wanted, and pytest's.
+        arguments: Ours and pytest's: see above.
     """
     if arguments[:1] == [INSIDE]:
         return inside(Path(arguments[1]), arguments[2:])
     # A shell's job in the background ignores Ctrl-C, as would all that the tests start to press it there.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    notes = Path("/dev/null")
-    if arguments[:1] == ["--notes"]:
-        notes, arguments = Path(arguments[1]), arguments[2:]
+    options, arguments = _OPTIONS.parse_known_args(arguments)
+    if options.kept:
+        failed = json_lines(options.kept)
+        return once_more(failed, options.notes) if failed else 0
     code, seen = run("--max-worker-restart=0", *arguments)
     if code != pytest.ExitCode.TESTS_FAILED or seen.broken or not seen.failed:
         return code or int(seen.broken)
     if len(seen.failed) > FEW:
-        tell(notes, [f"{len(seen.failed)} tests failed; more than {FEW} are not run once more"])
+        tell(options.notes, [f"{len(seen.failed)} tests failed; more than {FEW} are not run once more"])
         return code
-    sys.stdout.write(f"\nRunning once more, alone: {' '.join(seen.failed)}\n")
+    if options.later:
+        with options.later.open("a") as file:
+            file.writelines(json.dumps(one) + "\n" for one in seen.failed)
+        return 0
+    return once_more(seen.failed, options.notes)
+
+
+def json_lines(path: Path) -> list[str]:
+    """Return what stands in a file, or nothing where there is none."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def once_more(failed: list[str], notes: Path) -> int:
+    """Run tests alone; return the exit code."""
+    sys.stdout.write(f"\nRunning once more, alone: {' '.join(failed)}\n")
     sys.stdout.flush()
-    code, again = run("-n", "0", *seen.failed)
+    code, again = run("-n", "0", *failed)
     well = set(again.passed) - set(again.failed)
-    tell(notes, [f"failed beside others, {'' if one in well else 'not '}passed alone: {one}" for one in seen.failed])
-    return code or int(not well.issuperset(seen.failed))
+    tell(notes, [f"failed beside others, {'' if one in well else 'not '}passed alone: {one}" for one in failed])
+    return code or int(not well.issuperset(failed))
 
 
 def run(*arguments: str) -> tuple[int, Watching]:

@@ -105,6 +105,24 @@ def test_a_session_that_broke_off_is_a_failure_at_once(run, text):
     assert ended.notes == ""
 
 
+@pytest.mark.parametrize(("again", "code"), [("not BESIDE", 0), ("0", 1)])
+def test_the_second_run_may_be_left_for_later_and_counts_then(run, tmp_path, again, code):
+    kept = tmp_path / "kept"
+    text = f"def test_a(): assert not BESIDE\n\ndef test_b(): assert {again}\n"
+    for name in ("test_a", "test_b"):
+        ended = run(text, "--later", str(kept), "-k", name)
+        assert (ended.code, ended.notes, ended.said.count("test session starts")) == (0, "", 1)
+    ended = run(text, "--kept", str(kept))
+    assert ended.code == code
+    assert "passed alone: test_it.py::test_a\n" in ended.notes
+    assert f"others, {'not ' * code}passed alone: test_it.py::test_b\n" in ended.notes
+
+
+def test_nothing_kept_is_nothing_to_do(run, tmp_path):
+    ended = run("", "--kept", str(tmp_path / "none"))
+    assert (ended.code, ended.said, ended.notes) == (0, "", "")
+
+
 def test_bad_arguments_are_a_failure_at_once(run):
     assert run("def test_a(): pass\n", "--no-such-thing").code == 4
 
