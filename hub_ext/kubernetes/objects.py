@@ -19,6 +19,7 @@ Manifest = dict[str, Any]
 PREFIX = "hub-ext"  # of our labels, and of our namespaces' names
 MANAGED_BY = {"app.kubernetes.io/managed-by": "hub-ext"}
 PORT = 8888  # of a notebook server
+QUOTA = "hub-ext"  # name of the quota that we make in a person's namespace
 HOME = "home"  # name of the claim of a home volume, one in each namespace
 _USER = 1000
 _GROUP = 100
@@ -287,7 +288,7 @@ def resource_quota(namespace: str, room: Room, *, servers: int, runs: int) -> Ma
         "services.loadbalancers": "0",
         "services.nodeports": "0",
     }
-    metadata = {"name": "hub-ext", "namespace": namespace, "labels": dict(MANAGED_BY)}
+    metadata = {"name": QUOTA, "namespace": namespace, "labels": dict(MANAGED_BY)}
     return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}
 
 

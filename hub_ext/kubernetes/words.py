@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hub_ext.catalog.quantities import human_size, parse_cpu, parse_size
-from hub_ext.kubernetes.objects import Manifest
+from hub_ext.kubernetes.objects import QUOTA, Manifest
 
 _LONGEST = 300  # characters of what the cluster said that are passed on
 
@@ -90,15 +90,16 @@ _PULL_ERRORS = (
 )  # fmt: skip
 
 
-def waiting(pod: Manifest) -> Waiting | None:
+def waiting(pod: Manifest, home: str = "") -> Waiting | None:
     """Return what a pod waits for that is worth telling; None while it just boots.
 
     Args:
         pod: As the API server has it.
+        home: What was heard of its home's claim last, in words; empty for nothing.
     """
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
-        return _for_a_node(pod, str(scheduled.get("message", "")))
+        return _for_a_node(pod, str(scheduled.get("message", "")), home)
     state = _state(pod, "waiting")
     reason, message = str(state.get("reason", "")), str(state.get("message", ""))
     if reason in _PULLING:
@@ -108,9 +109,9 @@ def waiting(pod: Manifest) -> Waiting | None:
     return None
 
 
-def _for_a_node(pod: Manifest, message: str) -> Waiting:
+def _for_a_node(pod: Manifest, message: str, home: str) -> Waiting:
     if "persistentvolumeclaim" in message.lower():
-        return Waiting("Waiting for the home volume to be made", advice=TELL_ADMIN)
+        return Waiting(home or "Waiting for the home volume to be made", advice=TELL_ADMIN)
     if "volume node affinity" in message:
         return Waiting("Waiting for a node that can reach the home volume", advice=TELL_ADMIN)
     if "Insufficient" in message or "Too many pods" in message:
@@ -147,18 +148,27 @@ _EVENTS: Mapping[str, str] = {
     "FailedCreatePodSandBox": "The node cannot give it a network yet",
     "ProvisioningFailed": "The home volume cannot be made yet",
     "FailedBinding": "The home volume cannot be made: no storage fits it",
+    "ExternalProvisioning": "Waiting for the home volume to be made by what makes volumes in this cluster",
     "TriggeredScaleUp": "Another node is being started for it",
     "NotTriggerScaleUp": "No node can be started for it",
 }
 _WITH_MESSAGE = frozenset({"FailedMount", "FailedAttachVolume", "ProvisioningFailed", "FailedBinding"})
+# Why a claim has no volume, where the message is the cluster's own and says it in its own terms.
+_NO_CLASS = "The home volume cannot be made: no storage class is set for homes, and none is the cluster's default"
+_UNKNOWN_CLASS = re.compile(r'storageclass\S* "([^"]+)" not found')
 
 
 def of_event(event: Manifest) -> str:
     """Return what an event says to the one who waits; empty for nothing new."""
-    reason = str(event.get("reason", ""))
+    reason, message = str(event.get("reason", "")), str(event.get("message") or "")
     words = _EVENTS.get(reason, "")
-    if words and reason in _WITH_MESSAGE and event.get("message"):
-        words = f"{words} ({shortened(str(event['message']), 160)})"
+    if reason == "FailedBinding" and "no storage class is set" in message:
+        return _NO_CLASS
+    unknown = _UNKNOWN_CLASS.search(message) if reason == "ProvisioningFailed" else None
+    if unknown:
+        return f"The home volume cannot be made: the cluster has no storage class {unknown[1]}"
+    if words and reason in _WITH_MESSAGE and message:
+        words = f"{words} ({shortened(message, 160)})"
     return words
 
 
@@ -241,7 +251,9 @@ _NO_NAMESPACES = (
     "The platform may make no namespaces in this cluster, and there is none for everybody "
     "(`shared_namespace` of the enclave)."
 )
-_QUOTA = re.compile(r"exceeded quota: [^,]+, requested: (.+?), used: (.+?), limited: (.+)$")
+# One that we did not make: of a namespace for everybody, it counts what others have there, too.
+_OTHER_QUOTA = "A quota of the cluster's own leaves no room for it where it would run"
+_QUOTA = re.compile(r"exceeded quota: ([^,]+), requested: (.+?), used: (.+?), limited: (.+)$")
 _NAMES: Mapping[str, str] = {
     "limits.cpu": "processor cores",
     "limits.memory": "memory",
@@ -262,7 +274,11 @@ def refused(status: int, message: str) -> tuple[str, str]:
     """
     quota = _QUOTA.search(message)
     if quota:
-        return _over_quota(*quota.groups()), "Stop a server, or wait until a run has ended."
+        name, *amounts = quota.groups()
+        told = _over_quota(*amounts)
+        if name == QUOTA:
+            return f"You have as much at once as you may ({told}).", "Stop a server, or wait until a run has ended."
+        return f"{_OTHER_QUOTA} ({name}; {told}).", "Try later, or with less; an admin can raise that quota."
     if "ValidatingAdmissionPolicy" in message:
         said = message.rpartition("denied request: ")[2]
         return f"The cluster's own policy refuses it: {shortened(said)}", TELL_ADMIN
@@ -286,7 +302,7 @@ def _over_quota(requested: str, used: str, limited: str) -> str:
         f"{_amount(name, amounts[2].get(name, '0'))} in use, and this needs {_amount(name, wanted)} more"
         for name, wanted in amounts[0].items()
     ]
-    return f"You have as much at once as you may ({'; '.join(parts)})."
+    return "; ".join(parts)
 
 
 def _amount(name: str, value: str) -> str:

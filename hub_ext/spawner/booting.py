@@ -102,8 +102,9 @@ class Boot:
         self._began = self._made = time.monotonic()
         self._began_at = time.time()
         self._seen = False
-        self._said = ""
+        self._said = self._home_said = ""
         self._uid = ""
+        self._home = _home_of(pod)
         self._events: Watch | None = None
 
     def _tell(self, what: str) -> None:
@@ -209,7 +210,7 @@ class Boot:
             said = telling_line(end.last, secrets)
             why = end.words.rstrip(".") + (f": {said}" if said else "")
             raise StartFailed(f"The notebook server ended while it started. {why}.", end.advice or _AGAIN)
-        waits = words.waiting(pod)
+        waits = words.waiting(pod, self._home_said)
         if waits is not None:
             if waits.hopeless:
                 raise StartFailed(f"{waits.words}.", waits.advice)
@@ -218,14 +219,25 @@ class Boot:
 
     def _heard(self, _change: Change, event: Manifest) -> None:
         about = event.get("involvedObject") or {}
-        mine = about.get("uid") == self._uid
-        home = about.get("kind") == "PersistentVolumeClaim" and about.get("name") == HOME
-        if mine or (home and _at(event) > self._began_at - _OLD_EVENT):
-            self._tell(words.of_event(event))
+        said = words.of_event(event)
+        if about.get("kind") == "PersistentVolumeClaim" and about.get("name") == self._home:
+            if said and _at(event) > self._began_at - _OLD_EVENT:
+                self._home_said = said  # told for as long as the pod has no node for want of it
+                self._tell(said)
+        elif about.get("uid") == self._uid:
+            self._tell(said)
 
     def _too_long(self) -> str:
         within = f"It did not start within {self._within:.0f} seconds"
         return f"{within}. The last that was heard: {self._said}." if self._said else f"{within}."
+
+
+def _home_of(pod: Manifest) -> str:
+    """Return the name of the claim of a pod's home, empty if it has none."""
+    for volume in (pod.get("spec") or {}).get("volumes") or []:
+        if volume.get("name") == "home":
+            return str((volume.get("persistentVolumeClaim") or {}).get("claimName") or "")
+    return ""
 
 
 def _at(event: Manifest) -> float:

@@ -15,11 +15,13 @@ import yaml
 
 from hub_ext.catalog.loading import load
 from hub_ext.catalog.policy import Enclave
-from hub_ext.kubernetes import rbac
+from hub_ext.kubernetes import rbac, words
 from hub_ext.kubernetes.admission import export
+from hub_ext.kubernetes.objects import home_claim
 from hub_ext.settings import HubExt, shipped
 from tests.cluster import chart
 from tests.kubernetes.charts import NAME, Helm, program
+from tests.kubernetes.platforms import wait_for
 
 if TYPE_CHECKING:
     from tests.kubernetes.conftest import UsedCluster
@@ -368,10 +370,26 @@ def test_a_cluster_without_a_default_storage_class_is_refused_and_told_which_the
         said = helm.run(*tried).stderr
         named = ("--set", f"state.storageClass={usual}", "--set", f"postgresql.storageClass={usual}")
         assert helm.run(*tried, *named).stderr == ""
+        told = told_of_a_claim(cluster, namespace)
     finally:
         cluster.kubectl("annotate", "storageclass", usual, f"{mark}=true", "--overwrite")
     assert "storageClass: this cluster has no default storage class; name one: it has " in said
     assert usual in said
+    # Somebody who waits for her home there.
+    assert (
+        told == "The home volume cannot be made: no storage class is set for homes, and none is the cluster's default"
+    )
+
+
+def told_of_a_claim(cluster: UsedCluster, namespace: str) -> str:
+    """Make a home without a class; return what its person would be told of it."""
+    cluster.kubectl.apply(home_claim("home", namespace, {}, "1Gi", None))
+
+    def told() -> str:
+        events = cluster.kubectl.items("events", "-n", namespace, "--field-selector=involvedObject.name=home")
+        return next((said for one in events if (said := words.of_event(one))), "")
+
+    return str(wait_for(told))
 
 
 def test_a_cluster_that_is_too_old_is_refused(helm: Helm, tmp_path: Path) -> None:

@@ -13,7 +13,10 @@ from tests.kubernetes.test_runs import FOREVER, Analyst, wait_for
 pytestmark = pytest.mark.functional
 
 PROFILE = "scratch"
-NO_ROOM = "you have as much at once as you may (servers and runs: 0 of 0 in use, and this needs 1 more)"
+NO_ROOM = (
+    "a quota of the cluster's own leaves no room for it where it would run (of-somebody-else; servers and runs: 0 of 0 "
+    "in use, and this needs 1 more)"
+)
 
 
 def counting(times: int, pause: float = 0.5) -> tuple[str, str]:

@@ -126,7 +126,7 @@ def test_what_may_come_up_yet_is_told_and_can_be_stopped(platform: ClusterPlatfo
     person.is_clean()
 
 
-def test_who_has_all_that_she_may_is_told_so(platform: ClusterPlatform) -> None:
+def test_a_quota_of_somebody_elses_is_told_as_such(platform: ClusterPlatform) -> None:
     person = platform.person("quota")
     person.start("scratch")
     person.stop()
@@ -143,19 +143,20 @@ def test_who_has_all_that_she_may_is_told_so(platform: ClusterPlatform) -> None:
     fails(
         person,
         "scratch",
-        "You have as much at once as you may (servers and runs: 0 of 0 in use, and this needs 1 more)",
+        "A quota of the cluster's own leaves no room for it where it would run (of-somebody-else; servers and runs: 0 "
+        "of 0 in use, and this needs 1 more)",
     )
     person.kubectl("delete", "quota", "of-somebody-else", "-n", person.namespace)
     person.start("scratch")
     person.stop()
 
 
-def test_a_home_that_cannot_be_made_is_told(platform: ClusterPlatform) -> None:
+def test_a_home_that_cannot_be_made_is_told_with_the_reason(platform: ClusterPlatform) -> None:
     person = platform.person("volume")
     with platform.enclave(storage_class="there-is-none"), ThreadPoolExecutor(1) as pool:
         asking = pool.submit(person.ask, "small")
         wait_for(lambda: person.servers().get("", {}).get("pending") == "spawn")
-        person.is_told("home volume")
+        person.is_told("The home volume cannot be made: the cluster has no storage class there-is-none")
         person.stop()
         asking.result()
     person.is_clean()

@@ -124,6 +124,45 @@ def test_the_home_of_who_left_goes_and_no_other(together: ClusterPlatform) -> No
     assert of(eve, "persistentvolumeclaims") == [f"PersistentVolumeClaim/{eve.place.home}"]
 
 
+def test_a_budget_bounds_one_person_there_and_nobody_else(together: ClusterPlatform) -> None:
+    gil, hal = together.person("gil"), together.person("hal")
+    budget = f"{API}/budgets/person/{gil.name}"
+    clara = together.api("clara")
+    assert clara.put(budget, json={"servers": 1}).status_code == 201
+    gil.start("scratch")
+    denied = gil.ask("scratch", "second")
+    said = gil.is_told("Spawn failed", "second") if denied.status_code == 202 else denied.text
+    assert "you have 1 of 1 servers at once" in said
+    assert of(gil, "pods") == [f"Pod/{gil.place.server('')}"]
+    hal.start("scratch")
+    for one in (gil, hal):
+        one.stop()
+    assert clara.delete(budget).status_code == 204
+
+
+def test_a_quota_of_the_clusters_own_says_that_it_is_not_hers_and_lets_the_next_one_in(
+    together: ClusterPlatform,
+) -> None:
+    ida, joe, kim = together.person("ida"), together.person("joe"), Analyst(together, "kim")
+    kubectl, there = together.cluster.kubectl, ("-n", together.shared)
+    wait_for(lambda: not kubectl.items("pods", *there))
+    kubectl("create", "quota", "of-all", "--hard=pods=1", *there)
+    wait_for(lambda: kubectl.json("get", "quota", "of-all", *there).get("status", {}).get("hard"))
+    ida.start("scratch")
+    answer = joe.ask("scratch")
+    said = joe.is_told("Spawn failed") if answer.status_code == 202 else answer.text
+    assert "A quota of the cluster's own leaves no room for it" in said
+    assert "of-all; servers and runs: 1 of 1 in use" in said
+    run = kim.run("print(6 * 7)", profile="scratch")
+    assert "of-all" in kim.until(run, lambda one: "of-all" in one["reason"])["reason"]
+    ida.stop()
+    assert kim.ended(run)["state"] == "succeeded"
+    wait_for(lambda: not kubectl.items("pods", *there))
+    joe.start("scratch")
+    joe.stop()
+    kubectl("delete", "quota", "of-all", *there)
+
+
 def test_without_the_setting_a_start_is_refused_and_told_which_it_is(together: ClusterPlatform) -> None:
     fay = together.person("fay")
     with together.enclave(shared_namespace=None):

@@ -142,6 +142,40 @@ def test_an_event_is_told_when_it_says_something_new() -> None:
     assert failed == "Waiting for a volume to be mounted (MountVolume.SetUp failed for volume)"
 
 
+@pytest.mark.parametrize(
+    ("reason", "message", "said"),
+    [
+        (
+            "ProvisioningFailed",
+            'storageclass.storage.k8s.io "fast" not found',
+            "The home volume cannot be made: the cluster has no storage class fast",
+        ),
+        (
+            "ProvisioningFailed",
+            "failed to provision volume: quota of the\n project",
+            "The home volume cannot be made yet (failed to provision volume: quota of the project)",
+        ),
+        (
+            "FailedBinding",
+            "no persistent volumes available for this claim and no storage class is set",
+            "The home volume cannot be made: no storage class is set for homes, and none is the cluster's default",
+        ),
+        ("FailedBinding", "", "The home volume cannot be made: no storage fits it"),
+        ("WaitForFirstConsumer", "waiting for first consumer to be created before binding", ""),
+    ],
+)
+def test_why_a_home_has_no_volume_is_said_in_plain_words(reason: str, message: str, said: str) -> None:
+    assert words.of_event({"reason": reason, "message": message}) == said
+
+
+def test_what_was_heard_of_the_home_is_told_while_the_pod_waits_for_it_alone() -> None:
+    unbound = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+    for message, said in ((unbound, "no class"), ("0/1 nodes are available: 1 Insufficient memory.", "free")):
+        found = words.waiting(unschedulable(message), "no class")
+        assert found is not None
+        assert said in found.words
+
+
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
@@ -222,6 +256,13 @@ def test_the_last_words_and_the_status_are_kept() -> None:
             (
                 "You have as much at once as you may (processor cores: 3 of 4 in use, and this needs 1.5 more; servers "
                 "and runs: 6 of 6 in use, and this needs 1 more)."
+            ),
+        ),
+        (
+            ('pods "x" is forbidden: exceeded quota: of-all, requested: pods=1, used: pods=9, limited: pods=9'),
+            (
+                "A quota of the cluster's own leaves no room for it where it would run (of-all; servers and runs: 9 of "
+                "9 in use, and this needs 1 more)."
             ),
         ),
         (

@@ -81,6 +81,22 @@ async def test_events_of_this_pod_and_of_its_home_are_told_and_no_others() -> No
     ]
 
 
+async def test_why_the_home_is_waited_for_stays_told_for_as_long_as_the_pod_waits_for_it() -> None:
+    cluster, made = Cluster(Configuration()), pod()
+    (home,) = [one for one in made["spec"]["volumes"] if one.get("name") == "home"]
+    home["persistentVolumeClaim"]["claimName"] = "home-ana"  # as in a namespace for everybody
+    pods = Pods(cluster, "hub-ext")
+    boot = Boot(pods, Progress(), made, 5.0)
+    condition = {"type": "PodScheduled", "status": "False", "message": 'persistentvolumeclaim "home-ana" not found'}
+    know(pods, made | {"status": {"conditions": [condition]}})
+    boot._look(())
+    assert boot._said == "Waiting for the home volume to be made"
+    boot._heard("ADDED", event("FailedBinding", "PersistentVolumeClaim", name="home-ana"))
+    boot._look(())
+    assert boot._said == "The home volume cannot be made: no storage fits it"
+    await cluster.close()
+
+
 async def test_what_takes_too_long_is_told_with_the_last_that_was_heard() -> None:
     cluster = Cluster(Configuration())
     boot = Boot(Pods(cluster, "hub-ext"), Progress(), pod(), 295.0)
