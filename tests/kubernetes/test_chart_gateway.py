@@ -1,4 +1,7 @@
-"""The chart's route, as the Gateway API's own definitions have it: they come with its Go module."""
+"""The chart's route, as the Gateway API's own definitions have it: they come with its Go module.
+
+That a Gateway serves it is seen in test_chart.py.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ import pytest
 import yaml
 
 from tests.cluster import chart
-from tests.cluster.builds import definitions
 from tests.kubernetes.charts import NAME, Helm, program
+from tests.kubernetes.gateways import know_the_kinds
 from tests.kubernetes.platforms import wait_for
 from tests.kubernetes.test_chart_values import VALUES, merged
 
@@ -26,18 +29,12 @@ PARENT = {"name": "shared", "namespace": "gateways", "sectionName": "https"}
 
 @pytest.fixture(scope="module")
 def namespace(cluster: UsedCluster) -> Iterator[str]:
-    """A namespace in a cluster that knows the kind; both are gone afterwards, where the kind was not there before."""
+    """A namespace in a cluster that knows the kind."""
+    know_the_kinds(cluster)
     kubectl, name = cluster.kubectl, f"chart-gateway-{uuid4().hex[:6]}"
-    kind = "httproutes.gateway.networking.k8s.io"
-    known = kubectl("get", "crd", kind, "-o", "name", "--ignore-not-found").strip()
-    if not known:
-        kubectl("apply", "--server-side", "-f", str(definitions() / "gateway.networking.k8s.io_httproutes.yaml"))
-    kubectl("wait", "crd", kind, "--for=condition=Established", "--timeout=60s", seconds=90)
     kubectl("create", "namespace", name)
     yield name
     kubectl("delete", "namespace", name, "--wait=false")
-    if not known:
-        kubectl("delete", "crd", kind)
 
 
 def rendered(cluster: UsedCluster, folder: Path, **gateway: Any) -> list[dict[str, Any]]:
