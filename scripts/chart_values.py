@@ -42,6 +42,11 @@ class Values(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _scratch(size: str) -> Any:
+    """A pod that has more is replaced by the cluster, so that it fills no node's disk."""
+    return Field(size, description="Most of its temporary files, on the node's disk; a pod with more is replaced.")
+
+
 def _resources(cpu: str, memory: str, limit: str) -> Object:
     return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": limit}}
 
@@ -65,6 +70,7 @@ class Hub(Values):
     )
     env: Objects = Field([], description="Further variables, as in a container: client secrets from Secrets, say.")
     resources: Object = Field(_resources("50m", "192Mi", "1Gi"), description="As in a container.")
+    scratch: Size = _scratch("256Mi")
 
 
 class Service(Values):
@@ -75,6 +81,7 @@ class Service(Values):
     )
     env: Objects = Field([], description="Further variables, as in a container: those of a result store, say.")
     resources: Object = Field(_resources("50m", "256Mi", "2Gi"), description="As in a container.")
+    scratch: Size = _scratch("4Gi")
 
 
 class ProxyService(Values):
@@ -97,6 +104,7 @@ class Proxy(Values):
     service: ProxyService = Field(default_factory=ProxyService)
     tls: ProxyTls = Field(default_factory=ProxyTls)
     resources: Object = Field(_resources("20m", "64Mi", "512Mi"), description="As in a container.")
+    scratch: Size = _scratch("64Mi")
 
 
 class Database(Values):

@@ -75,6 +75,8 @@ def kubelet(layout: Layout) -> str:
             "imageGCHighThresholdPercent": 100,
             "imageGCLowThresholdPercent": 99,
             "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+            # How soon a pod is taken away that has more temporary files than it may; a minute by default.
+            "volumeStatsAggPeriod": "15s",
             "nodeStatusUpdateFrequency": "5s",
             "nodeLeaseDurationSeconds": 40,
         }

@@ -19,6 +19,7 @@ from tests.kubernetes.charts import Release
 from tests.kubernetes.platforms import API
 
 NO_SPACE = "no space left"
+SCRATCH = 64  # MB of temporary files that a pod of the release may have
 _KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
@@ -36,9 +37,9 @@ class Somebody:
         self.client = release.api(self.name)
         self.server = f"/hub/api/users/{self.name}/server"
 
-    def publish(self, name: str) -> httpx.Response:
-        """Publish a notebook that nobody published before."""
-        cell = nbformat.v4.new_code_cell(f"print('{uuid4()}')  # " + "x" * 100_000)
+    def publish(self, name: str, seconds: int = 0) -> httpx.Response:
+        """Publish a notebook that nobody published before, and that runs for some time."""
+        cell = nbformat.v4.new_code_cell(f"import time; time.sleep({seconds}); print('{uuid4()}')  # " + "x" * 100_000)
         notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": _KERNEL})
         body = {"name": name, "notebook": json.loads(nbformat.writes(notebook)), "profile": "quick-look"}
         return self.client.post(f"{API}/workflows", json=body)
@@ -126,6 +127,18 @@ def restarts(release: Release) -> Mapping[str, int]:
         for one in found
         if one["metadata"]["labels"].get("app.kubernetes.io/component") in ("hub", "service", "proxy", "postgresql")
     }
+
+
+def pods(release: Release, part: str) -> dict[str, Mapping[str, Any]]:
+    """Return the pods of a part: name → status."""
+    mark = ("-l", f"app.kubernetes.io/component={part}")
+    found = release.cluster.kubectl.items("pods", "-n", release.namespace, *mark)
+    return {one["metadata"]["name"]: one["status"] for one in found}
+
+
+def overfill(release: Release, pod: str) -> None:
+    """Put more into the temporary folder of a pod than it may have there."""
+    release.kubectl("exec", pod, "--", "sh", "-c", f"head -c {SCRATCH + 4}M /dev/zero > /tmp/filler")
 
 
 def ready(release: Release, part: str) -> bool:

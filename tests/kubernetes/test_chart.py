@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from tests.cluster.certificates import serving
 from tests.filling import Disk
 from tests.functional.browser import SERVICE, Visitor, chromium, visiting
 from tests.functional.conftest import HEALTH
-from tests.kubernetes import full
+from tests.kubernetes import full, gateways
 from tests.kubernetes.accounts import _keep_looking
 from tests.kubernetes.charts import Release, Watch, readme_lines
 from tests.kubernetes.platforms import API, wait_for
@@ -44,6 +44,7 @@ GAP = 10.0  # seconds that pages may be away in an upgrade
 DOCTOR = "hub-ext doctor --json || true"  # what it finds, also where that is something wrong
 AUTHORITY = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"  # of the API server, in a pod with an account
 UNREADY = 15.0  # seconds: longer than the cluster waits until it sends a replica no more requests
+PARTS = ("hub", "service", "proxy")
 BUSY = 3  # times as long on a machine that has other work as well
 
 
@@ -53,7 +54,11 @@ def release(cluster: UsedCluster, tmp_path_factory: pytest.TempPathFactory) -> I
     _keep_looking(cluster)
     beside = {"egress": [{"to": [{"ipBlock": {"cidr": f"{cluster.host}/32"}}]}]}  # where provider and bucket will be
     values = {"settings": {"roles": {"clara": ["curator"]}}, "networkPolicies": beside}
+    values |= {part: {"scratch": f"{full.SCRATCH}Mi"} for part in PARTS}
     made = Release(cluster, tmp_path_factory.mktemp("chart"), **values)
+    if cluster.local is not None:
+        gateways.know_the_kinds(cluster)
+        made.values["gateway"] = gateways.values(made.namespace)
     small = SmallVolumes(cluster, f"small-{made.id}") if cluster.local is not None else None
     try:
         if small is not None:
@@ -160,6 +165,46 @@ def start_a_server(visitor: Visitor, who: str) -> None:
     page.wait_for_selector(".jp-Launcher")
 
 
+def test_a_gateway_of_another_make_brings_pages_streams_and_kernels(
+    release: Release, ana: str, pictures: Path, tmp_path: Path
+) -> None:
+    if release.cluster.local is None:
+        pytest.skip("the Gateway is on this machine, behind the cluster's own authority")
+    with gateways.Gateway(release, tmp_path).running() as gateway:
+        wait_for(gateway.answers, told=gateway.said())
+        assert gateway.says() == {"Accepted": True, "ResolvedRefs": True}
+        assert gateway.get("/hub/login", host="elsewhere.example").status_code == 404
+        assert gateway.hears(release.token(ana), f"{API}/events?topics=workflows")
+        with (
+            chromium() as browser,
+            visiting(browser, gateway.as_platform(), pictures, ignore_https_errors=True) as visitor,
+        ):
+            visitor.sign_in(ana)
+            compute(visitor, ana)
+            assert visitor.foreign == []
+            assert visitor.refused == []
+
+
+def compute(visitor: Visitor, who: str) -> None:
+    """Have a kernel of a server that runs say something, which comes by a websocket."""
+    page = visitor.page
+    page.goto(f"{visitor.platform.url}/user/{who}/lab")
+    page.click(".jp-LauncherCard[data-category='Notebook']")
+    cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
+    cell.click()
+    page.keyboard.type("print(6 * 7)")
+    output = page.locator(".jp-OutputArea-output pre:has-text('42')")
+
+    def shown() -> bool:  # JupyterLab loses what is run before it is connected to the kernel
+        cell.click()
+        page.keyboard.press("Control+Enter")
+        page.wait_for_timeout(1000)
+        return output.count() > 0
+
+    wait_for(shown, told="the cell prints nothing")
+    visitor.picture("chart-gateway")
+
+
 def publish(visitor: Visitor, tmp_path: Path) -> None:
     cells = [
         nbformat.v4.new_code_cell("n: int = 2", metadata={"tags": ["parameters"]}),
@@ -201,7 +246,8 @@ def test_an_upgrade_leaves_servers_and_runs_alone_and_pages_away_for_a_moment(re
     pages = [release.url + page for page in ("/hub/login", HEALTH, f"/user/{ana}/api")]
     with Watch(*pages) as watch:
         release.upgrade(
-            settings={"banner": "A release later", "roles": {"clara": ["curator"]}}, service={"replicas": 2}
+            settings={"banner": "A release later", "roles": {"clara": ["curator"]}},
+            service=release.values["service"] | {"replicas": 2},
         )
         release.wait_until_answers()
     print(
@@ -314,6 +360,32 @@ def test_a_server_starts_in_a_full_home_and_space_is_made_in_it(release: Release
     zoe.stop()
 
 
+def test_a_pod_with_too_many_temporary_files_is_replaced_and_nothing_is_lost(release: Release) -> None:
+    if release.cluster.local is None:
+        pytest.skip("pods are filled on a cluster of this machine alone")
+    zoe = full.Somebody(release, "zoe")
+    zoe.start()
+    assert zoe.publish("meanwhile", seconds=20).status_code == 201
+    run = zoe.order("meanwhile").json()["id"]
+    filled = {part: next(iter(full.pods(release, part))) for part in PARTS}
+    for name in filled.values():
+        full.overfill(release, name)
+    for part, name in filled.items():
+        status = release.until(lambda part=part, name=name: is_evicted(full.pods(release, part)[name]))
+        assert 'EmptyDir volume "tmp" exceeds the limit "64Mi"' in status["message"]
+    release.until(lambda: all(full.ready(release, part) for part in PARTS))
+    release.wait_until_answers()
+    release.until(lambda: zoe.client.get(f"/user/{zoe.name}/api").status_code == 200)
+    assert zoe.ends(run) == ("succeeded", "")
+    zoe.stop()
+    release.kubectl("delete", "pod", *filled.values())
+
+
+def is_evicted(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the status of a pod that its node took away."""
+    return status if status.get("reason") == "Evicted" else None
+
+
 @pytest.fixture(scope="module")
 def bucket(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """Results in a bucket of a server beside the cluster, from the next upgrade on."""
@@ -421,6 +493,8 @@ def test_uninstalling_leaves_data_and_keys_and_nothing_else(release: Release) ->
     assert len(release.objects()) > 30
     release.kubectl("delete", "secret", "sign-in", "results", "--ignore-not-found")  # made by hand
     release.uninstall()
+    if "gateway" in release.values:
+        assert release.kubectl("get", f"httproutes.{gateways.GROUP}", "-o", "name") == ""
     kept = ["persistentvolumeclaim/hub-ext-postgresql", "persistentvolumeclaim/hub-ext-state", "secret/hub-ext-keys"]
     wait_for(lambda: release.objects() == kept, 60, str(release.objects()))
     people = release.cluster.kubectl("get", "namespaces", "-l", f"hub-ext/platform={release.namespace}", "-o", "name")
