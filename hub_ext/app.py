@@ -28,6 +28,7 @@ from hub_ext.embedded.processes import free_port
 from hub_ext.people import ROLES, groups_of_roles, scope_of
 from hub_ext.settings import HubExt
 from hub_ext.signin import configuring
+from hub_ext.signin.sweep import begin_with_hub
 from hub_ext.spawner import ended, notice
 from hub_ext.spawner.guard import ACT_IN_ROLES, SERVICE_SCOPES, SPAWNERS, Refused, refuse_what_changes_servers, value_of
 
@@ -96,6 +97,7 @@ def _authenticator(c: Config, settings: HubExt) -> None:
                 raise Refused(f"{section}.{name}", "a decision needs what is true of a person now; leave it out")
         c.Authenticator[name] = True
     configuring.sign_in(c, settings)
+    begin_with_hub()
 
 
 def _spawner(c: Config, settings: HubExt, client_suffix: str) -> None:

@@ -13,12 +13,14 @@ from sqlalchemy.orm import Session
 
 from hub_ext import audit
 from hub_ext.db.session import Database
-from hub_ext.db.tables import Account, ProviderSession, Run, UsedOnce
+from hub_ext.db.tables import Account, Lease, ProviderSession, Run, UsedOnce
 from hub_ext.db.types import now
 from hub_ext.errors import Conflict, Forbidden
 from hub_ext.runs.states import ACTIVE
 from hub_ext.settings import HubExt
 from hub_ext.signin.names import subject_of
+
+OTHERS_ASKED = "others_asked"  # the lease of a Hub that asks somebody else's authenticator about people
 
 _SESSIONS_KEPT = timedelta(days=30)
 _REMEMBERED = timedelta(hours=3)  # longer than anything that is good once is good at all
@@ -222,6 +224,12 @@ class Accounts:
                 query = select(Account.name).where(Account.name.in_(some), Account.issuer != "")
                 old += session.scalars(query.where(Account.groups_at < oldest, Account.blocked_at.is_(None)))
         return Due(old, blocked, running)
+
+    def others_are_asked(self) -> bool:
+        """Return whether a Hub asks an authenticator that is somebody else's about people who do nothing."""
+        with self.database.read() as session:
+            lease = session.get(Lease, OTHERS_ASKED)
+            return lease is not None and lease.expires_at > now()
 
     def standing(self, name: str) -> Standing:
         """Return what is known of somebody.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
@@ -20,8 +21,9 @@ from hub_ext.homes.places import Places
 from hub_ext.homes.records import Homes
 from hub_ext.leases import OwnLease
 from hub_ext.settings import HubExt
-from hub_ext.signin.accounts import Accounts
+from hub_ext.signin.accounts import OTHERS_ASKED, Accounts
 from hub_ext.signin.leaving import Leavers
+from hub_ext.signin.others import Others, can_be_asked
 from hub_ext.spawner.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,8 @@ class Sweeper:
         app: The Hub.
         accounts: Who is blocked, and since when groups are known.
         settings: How often the provider is asked.
-        refresh: Asks the provider about somebody (`Authenticator.refresh_user`); None where there is none to ask.
+        refresh: Asks the provider about somebody (`Authenticator.refresh_user`); None where there is none of ours.
+        others: Asks the authenticator of somebody else's; None where that is not there, or says nothing.
         homes: Looks after what is left of those who left.
     """
 
@@ -53,12 +56,17 @@ class Sweeper:
         accounts: Accounts,
         settings: HubExt,
         refresh: Refresh | None = None,
+        others: Others | None = None,
         homes: HomeKeeper | None = None,
     ) -> None:
         self._app = app
         self.accounts = accounts
         self._settings = settings
         self._refresh = refresh
+        self._others = others
+        # Tells the service's pages that people who do nothing are asked about.
+        self._asks = OwnLease(accounts.database, OTHERS_ASKED, _LEASE)
+        self._round: asyncio.Task[None] | None = None
         self._leavers = Leavers(app, accounts.database)
         self._homes = homes
         self._lease = OwnLease(accounts.database, "people", _LEASE)
@@ -69,17 +77,18 @@ class Sweeper:
         self._callback = PeriodicCallback(self.look_safely, every * 1000)
 
     @classmethod
-    def of(cls, app: Any, refresh: Refresh | None = None) -> Sweeper:
+    def of(cls, app: Any, refresh: Refresh | None = None, others: Others | None = None) -> Sweeper:
         """Return one that looks from now on.
 
         Args:
             app: The Hub.
             refresh: Asks the provider about somebody.
+            others: Asks the authenticator of somebody else's.
         """
         settings = HubExt(config=app.config)
         ledger = Ledger.shared(settings)
         homes = HomeKeeper(app, Homes(ledger.database, settings), _places(settings, ledger))
-        made = cls(app, Accounts(ledger.database, settings), settings, refresh, homes)
+        made = cls(app, Accounts(ledger.database, settings), settings, refresh, others, homes)
         made._callback.start()
         return made
 
@@ -110,8 +119,12 @@ class Sweeper:
             await self._take(name, _BLOCKED)
         if self._homes is not None:
             self._homes.look_soon()
-        if self._refresh is not None:
-            await asyncio.gather(*(self._ask(name) for name in due.old))
+        old = due.old if self._refresh is not None else []
+        if self._others is not None:
+            await asyncio.to_thread(self._asks.hold)
+            old = self._others.due(holders)
+        if old and (self._round is None or self._round.done()):  # one that does not answer keeps nobody from the above
+            self._round = asyncio.create_task(self._ask_about(old))
 
     async def _take(self, name: str, why: str) -> None:
         """Take what somebody holds, unless that is under way: a server needs its time to stop."""
@@ -131,18 +144,33 @@ class Sweeper:
     def _blocked_by_configuration(self) -> Collection[str]:
         return frozenset(self._app.authenticator.blocked_users)
 
+    async def _ask_about(self, names: Collection[str]) -> None:
+        """Ask about some people, and do what follows."""
+        for name, error in zip(
+            names, await asyncio.gather(*map(self._ask, names), return_exceptions=True), strict=True
+        ):
+            if isinstance(error, HubExtError):
+                log.warning("Nothing could be done about %s: %s", name, error.detail)
+            elif isinstance(error, Exception):
+                log.error("A question about %s failed; it is repeated", name, exc_info=error)
+
     async def _ask(self, name: str) -> None:
         """Ask the provider about one person, and do what follows."""
         async with self._asking:
             orm_user = orm.User.find(self._app.db, name)
-            if orm_user is None or self._refresh is None:
+            if orm_user is None:
                 return
             user = self._app.users[orm_user]
-            found = await self._refresh(user, None)
+            found = await self._said_of(user)
             if found is False:
                 await self._take(name, _GONE)
             elif isinstance(found, dict):
                 self._apply(user, found)
+
+    async def _said_of(self, user: Any) -> dict[str, Any] | bool:
+        if self._others is not None:
+            return await self._others.ask(user)
+        return self._refresh is None or await self._refresh(user, None)
 
     def _apply(self, user: Any, found: dict[str, Any]) -> None:
         """Do what JupyterHub does with an answer when it asks itself (`BaseHandler.auth_to_user`)."""
@@ -150,8 +178,11 @@ class Sweeper:
             user.admin = found["admin"]
             self._app.db.commit()
             roles.assign_default_roles(self._app.db, entity=user)
-        if {group.name for group in user.groups} != set(found["groups"]):
-            user.sync_groups(found["groups"])
+        authenticator, groups, given = self._app.authenticator, found.get("groups"), found.get("roles")
+        if authenticator.manage_groups and groups is not None and {one.name for one in user.groups} != set(groups):
+            user.sync_groups(groups)
+        if authenticator.manage_roles and given is not None:
+            user.sync_roles(given)
 
     async def signed_out(self, name: str) -> None:
         """Take from somebody what a sign-out at the provider takes; servers are stopped meanwhile.
@@ -181,5 +212,27 @@ def look_after_people(authenticator: Any) -> None:
     Args:
         authenticator: The Hub's; ours have a sweeper.
     """
-    if not hasattr(authenticator, "sweeper") and JupyterHub.initialized():
-        authenticator.sweeper = Sweeper.of(JupyterHub.instance())
+    if hasattr(authenticator, "sweeper") or not JupyterHub.initialized():
+        return
+    app = JupyterHub.instance()
+    settings = HubExt(config=app.config)
+    others = None
+    if can_be_asked(authenticator):
+        others = Others(authenticator, float(settings.sign_in_refresh), float(settings.groups_age_hours) * 3600)
+    authenticator.sweeper = Sweeper.of(app, others=others)
+
+
+def begin_with_hub() -> None:
+    """Look after people as soon as the Hub is up that reads its configuration now, also if nobody comes."""
+    with contextlib.suppress(RuntimeError):  # nothing runs: no Hub reads it
+        _begin(asyncio.get_running_loop())
+
+
+def _begin(loop: asyncio.AbstractEventLoop) -> None:
+    if not JupyterHub.initialized():
+        return
+    app = JupyterHub.instance()
+    if getattr(app, "tornado_application", None) is None:
+        loop.call_later(1.0, _begin, loop)
+    else:
+        look_after_people(app.authenticator)

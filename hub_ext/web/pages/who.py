@@ -148,15 +148,16 @@ class PersonPage(_WhoPage):
             quoted=quote(name, safe=""),
             typed=typed or {},
             done=DONE.get(self.text("done"), ""),
-            **self._signing_in(name, account),
+            **await self._signing_in(name, account),
             **self.problems(error),
         )
 
-    def _signing_in(self, name: str, account: Account | None) -> dict[str, object]:
+    async def _signing_in(self, name: str, account: Account | None) -> dict[str, object]:
         """Return what is told of how somebody signs in, and whether one may end that."""
         return {
             "account": account,
             "provider": self.context.settings.sign_in_issuer,
+            "asked": await self.call(self.context.accounts.others_are_asked),
             "oldest": f"{self.context.settings.groups_age_hours:g}",
             "manages": self.person.has_role("admin") and name != self.person.name,
         }

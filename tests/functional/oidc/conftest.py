@@ -33,10 +33,13 @@ class World:
     Attributes:
         platform: The platform.
         provider: Its provider.
+        made_by: The class of the platform.
     """
 
+    made_by: type[Platform] = Platform
+
     def __init__(self, folder: Path, **more: str) -> None:
-        self.platform = Platform(folder / "state")
+        self.platform = self.made_by(folder / "state")
         self.provider = OidcProvider(folder / "provider", self.platform.url)
         secret = folder / "client-secret"
         secret.write_text(SECRET + "\n")
