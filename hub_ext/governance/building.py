@@ -133,19 +133,11 @@ def build(
         at: The time; versions whose removal it has passed are removed.
         commit: The commit that the files are from, where they come from a repository.
     """
-    startable, standings, unreadable = _agreed_on(recorded, at)
-    found = [*problems, *unreadable]
-    by_key = {(version.name, version.number): version for version in recorded.versions}
-    proposals: list[Profile] = []
-    for profile in files:
-        known = by_key.get((profile.name, profile.version))
-        if known is not None:
-            found += [] if known.digest == profile.digest else [_changed(profile)]
-        else:
-            (startable if profile.digest in trusted_profiles() else proposals).append(profile)
+    agreed, standings, unreadable = _agreed_on(recorded, at)
+    trusted, proposals, changed = _in_files(files, recorded)
     return Catalog(
-        tuple(startable),
-        (*found, *held.problems),
+        (*agreed, *trusted),
+        (*problems, *unreadable, *changed, *held.problems),
         held.policy,
         held.enclave,
         standings,
@@ -155,6 +147,21 @@ def build(
         recorded.evidence,
         commit,
     )
+
+
+def _in_files(files: Iterable[Profile], recorded: Recorded) -> tuple[list[Profile], list[Profile], list[FileProblem]]:
+    """Return the files that ship with this release, those that are proposals, and what is wrong with others."""
+    by_key = {(version.name, version.number): version for version in recorded.versions}
+    trusted: list[Profile] = []
+    proposals: list[Profile] = []
+    changed: list[FileProblem] = []
+    for profile in files:
+        known = by_key.get((profile.name, profile.version))
+        if known is not None:
+            changed += [] if known.digest == profile.digest else [_changed(profile)]
+        else:
+            (trusted if profile.digest in trusted_profiles() else proposals).append(profile)
+    return trusted, proposals, changed
 
 
 def _agreed_on(

@@ -180,9 +180,6 @@ def pod_spec(
         deadline: Longest life in seconds, None for no limit by the cluster.
         secret: Name of the secret whose entries are further variables.
     """
-    home: Manifest = {"name": "home", "emptyDir": {"sizeLimit": _TMP_SIZE}}
-    if home_claim is not None:
-        home = {"name": "home", "persistentVolumeClaim": {"claimName": home_claim}}
     made: Manifest = {
         "automountServiceAccountToken": False,
         "containers": [container(spec, image=image, command=command, env=env, port=port, secret=secret)],
@@ -193,11 +190,17 @@ def pod_spec(
         "restartPolicy": "Never",
         "securityContext": _unprivileged(),
         "terminationGracePeriodSeconds": 10 if port is not None else 30,  # a run that is ended tells what it did
-        "volumes": [home, {"name": "tmp", "emptyDir": {"sizeLimit": _TMP_SIZE}}],
+        "volumes": _volumes(home_claim),
     }
     if deadline is not None:
         made["activeDeadlineSeconds"] = deadline
     return made
+
+
+def _volumes(home_claim: str | None) -> list[Manifest]:
+    empty: Manifest = {"emptyDir": {"sizeLimit": _TMP_SIZE}}
+    kept: Manifest = {"persistentVolumeClaim": {"claimName": home_claim}}
+    return [{"name": "home", **(empty if home_claim is None else kept)}, {"name": "tmp", **empty}]
 
 
 def pod(name: str, namespace: str, marks: Mapping[str, str], spec: Manifest) -> Manifest:

@@ -98,26 +98,42 @@ def render(
         repeatable: Whether a run whose pod is lost may be done again.
     """
     place, system = Place.of(user, enclave.spec), enclave.spec.system_namespace
-    where = place.namespace
-    server = purpose == "server"
+    where, server = place.namespace, purpose == "server"
     launch = launch if server else name
     marks = objects.labels(profile.name, profile.version, purpose, user, name, system=system, launch=launch)
-    home = None
-    if server and spec.storage.home is not None:
-        mine = objects.marks_of_person(user, system)
-        home = objects.home_claim(place.home, where, mine, spec.storage.home.size, enclave.spec.storage_class)
+    home = _home(spec, enclave, place, user) if server else None
     pod_spec = _pod_spec(spec, image, profile.name, launch, place.home if server else None)
     pod = objects.pod(place.server(name) if server else name, where, marks, pod_spec)
-    outside = [(one.cidr, one.ports if server else (one.executors,)) for one in enclave.spec.outside]
-    network = network_policy(launch, where, marks, spec.network.egress, system, outside)
+    network = network_policy(launch, where, marks, spec.network.egress, system, _outside(enclave, purpose))
     repeats = RUN_REPEATS if repeatable else 0
     job = objects.job(name, where, marks, pod_spec, keep=_KEPT, queue=enclave.spec.queue, repeats=repeats)
-    room = room or (largest(profile) if isinstance(profile, Profile) else Room())
-    around = _around(where, enclave, room | room_of(spec))
-    namespace = objects.namespace(where, user, enclave.metadata.name, system)
-    if place.shared:
-        namespace = shared_namespace(where, system)
+    around = _around(where, enclave, (room or _most(profile)) | room_of(spec))
+    namespace = _namespace(place, enclave, user)
     return Rendering(namespace, pod, network, home, around, None if server else job, bool(place.shared))
+
+
+def _most(profile: Profile | Version) -> Room:
+    return largest(profile) if isinstance(profile, Profile) else Room()
+
+
+def _namespace(place: Place, enclave: Enclave, user: str) -> Manifest:
+    system = enclave.spec.system_namespace
+    if place.shared:
+        return shared_namespace(place.namespace, system)
+    return objects.namespace(place.namespace, user, enclave.metadata.name, system)
+
+
+def _outside(enclave: Enclave, purpose: str) -> list[tuple[str, Sequence[int]]]:
+    """Return where Hub and service are beside the cluster, with the ports that a server or a run asks there."""
+    return [(one.cidr, one.ports if purpose == "server" else (one.executors,)) for one in enclave.spec.outside]
+
+
+def _home(spec: Spec, enclave: Enclave, place: Place, user: str) -> Manifest | None:
+    """Return the claim of a person's home, where the profile has one."""
+    if spec.storage.home is None:
+        return None
+    mine = objects.marks_of_person(user, enclave.spec.system_namespace)
+    return objects.home_claim(place.home, place.namespace, mine, spec.storage.home.size, enclave.spec.storage_class)
 
 
 def _pod_spec(spec: Spec, image: str, profile: str, secret: str, home: str | None) -> Manifest:

@@ -235,7 +235,7 @@ def notebook() -> Image:
             "executor",
             "hub_ext/executor",
             "images/notebook/sbom.py",
-            "images/notebook/page_config.json",
+            "hub_ext/spawner/jupyter/labconfig/page_config.json",
             "images/notebook/server_config.json",
         )
     }
