@@ -39,6 +39,9 @@ _UP_WITHIN = 120.0  # seconds until Hub and service answer
 _STOP_WITHIN = 30.0  # seconds that the Hub gets to stop servers and service
 _DEATHS, _DEATHS_IN = 5, 60.0  # so many deaths of the Hub in so many seconds are given up on
 _LOGS_EVERY = 20.0  # seconds between two looks at the size of the logs
+# Each thread that checked a password would otherwise keep an arena of what that took (glibc; 100 people cost the Hub
+# 104 MiB, so 39).
+_FEW_ARENAS = {"MALLOC_ARENA_MAX": "2"}
 
 
 def say(text: str) -> None:
@@ -191,7 +194,7 @@ class Platform:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_EXT", "JUPYTER"))}
         ours = self.settings.to_environment() | told.as_environment()
         given = os.environ.get(secret.VARIABLE)  # the Hub takes it out of its environment before it starts anything
-        self.environ = kept | ours | ({secret.VARIABLE: given} if given else {})
+        self.environ = _FEW_ARENAS | kept | ours | ({secret.VARIABLE: given} if given else {})
         return made
 
     # The Hub.

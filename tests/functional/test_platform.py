@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import socket
@@ -111,6 +112,10 @@ def test_its_keys_are_for_its_owner_alone(own: Any) -> None:
     files = list((own.state / "keys").iterdir())
     assert files
     assert {path.name: oct(path.stat().st_mode & 0o777) for path in files} == {path.name: "0o600" for path in files}
+
+
+def test_the_threads_of_the_hub_keep_little_memory(own: Any) -> None:
+    assert own.hub().environ()["MALLOC_ARENA_MAX"] == os.environ.get("MALLOC_ARENA_MAX", "2")
 
 
 def test_nothing_listens_beyond_the_loopback_address(own: Any) -> None:
