@@ -11,10 +11,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from playwright.sync_api import Locator, expect
 from tornado.escape import json_encode
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
+from hub_ext.db.session import Database
+from hub_ext.db.tables import ServerStart
+from tests.functional.browser import Visitor, chromium, picture_folder, visiting
 from tests.functional.clock import forward
 from tests.kubernetes.conftest import UsedCluster
 from tests.kubernetes.platforms import API, ClusterPlatform, Person, wait_for
@@ -35,6 +39,7 @@ spec:
 PROFILES = (
     PROFILE.format(name="granted", group="nobody-is-in-it", idle=60, maximum=60, extensions=0),
     PROFILE.format(name="short", group="analysts", idle=60, maximum=2, extensions=1),
+    PROFILE.format(name="lasting", group="analysts", idle=60, maximum=120, extensions=1),
     PROFILE.format(name="brief", group="analysts", idle=1, maximum=60, extensions=0),
 )
 LOOKS = 60.0  # seconds between two looks of a Jupyter server at whether it is idle, and of JupyterHub at its end
@@ -152,6 +157,52 @@ def test_it_ends_after_its_longest_life_and_another_hour_puts_that_off(town: Clu
     all_along(lambda: [] if kept.ready() else [kept.name], begun + 120 + 2 * LOOKS + 15)
     assert kept.pod()["spec"]["activeDeadlineSeconds"] == 62 * 60  # the cluster itself knows of the hour
     kept.stop()
+
+
+def test_jupyterlab_in_the_pod_tells_the_end_and_leads_to_another_hour(
+    town: ClusterPlatform, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    lena = town.person("lena")
+    lena.start("lasting")
+    with chromium() as browser, visiting(browser, town, picture_folder(tmp_path_factory)) as visitor:
+        visitor.sign_in(lena.name)
+        told = in_jupyterlab(visitor, lena)
+        expect(told).to_be_empty()  # it does not end soon
+        older(town, lena, minutes=90)
+        wait_for(lambda: told_in_jupyterlab(lena)["announced"], told="it is asked again after 20 s")
+        told = in_jupyterlab(visitor, lena)
+        expect(told).to_contain_text("This server ends at")
+        expect(told).to_contain_text("It reaches the longest life that its profile allows.")
+        visitor.picture("cluster-announced")
+        with visitor.page.expect_popup() as opened:  # JupyterLab stays open beside it
+            told.get_by_role("link", name="Keep for another hour").click()
+        home = opened.value
+        home.get_by_role("button", name="Keep for another hour").click()
+        expect(home.get_by_text("The server is kept for another hour.")).to_be_visible()
+        wait_for(lambda: not told_in_jupyterlab(lena)["announced"], told="it is kept, and its end is still announced")
+        expect(in_jupyterlab(visitor, lena)).to_be_empty()
+        assert (visitor.foreign, visitor.refused) == ([], [])
+    assert (server_of(lena)["kept"], lena.ready()) == (1, True)
+    lena.stop()
+
+
+def in_jupyterlab(visitor: Visitor, person: Person) -> Locator:
+    """Open her JupyterLab, and return where it tells of the end."""
+    visitor.page.goto(f"{person.platform.url}/user/{person.name}/lab")
+    expect(visitor.page.locator(".jp-Launcher")).to_be_visible()
+    found = visitor.page.locator("#hub-ext-end[role=status]")
+    expect(found).to_have_count(1)
+    return found
+
+
+def older(town: ClusterPlatform, person: Person, minutes: float) -> None:
+    """Let her one server have become ready earlier, as far as its row says."""
+    database = Database(f"sqlite:///{town.state / 'hub-ext.sqlite'}")
+    with database.write() as session:
+        row = session.get_one(ServerStart, server_of(person)["id"])
+        assert row.ready_at is not None
+        row.ready_at -= timedelta(minutes=minutes)
+    database.dispose()
 
 
 # --- its grant; the last, since the clock that counts is never turned back -------------------------------------------
