@@ -20,6 +20,7 @@ from hub_ext.homes.keeper import HomeKeeper
 from hub_ext.homes.places import Places
 from hub_ext.homes.records import Homes
 from hub_ext.leases import OwnLease
+from hub_ext.longlived import keep_what_is_there
 from hub_ext.settings import HubExt
 from hub_ext.signin.accounts import OTHERS_ASKED, Accounts
 from hub_ext.signin.leaving import Leavers
@@ -32,6 +33,7 @@ Refresh = Callable[[Any, Any], Awaitable[dict[str, Any] | bool]]
 
 _EVERY = 10.0  # seconds between two looks
 _LEASE = 60.0
+_AFTER_THE_START = 3.0  # seconds; before, it has other things to do
 _AGAIN = 30.0  # seconds until it is tried again to take what somebody holds
 _AT_ONCE = 8  # people that the provider is asked about at the same time
 _BLOCKED, _GONE = "is blocked", "the sign-in provider does not know this account any more, or lets it in no more"
@@ -223,7 +225,10 @@ def look_after_people(authenticator: Any) -> None:
 
 
 def begin_with_hub() -> None:
-    """Look after people as soon as the Hub is up that reads its configuration now, also if nobody comes."""
+    """Look after people as soon as the Hub is up that reads its configuration now, also if nobody comes.
+
+    What it has loaded by then stays.
+    """
     with contextlib.suppress(RuntimeError):  # nothing runs: no Hub reads it
         _begin(asyncio.get_running_loop())
 
@@ -236,3 +241,4 @@ def _begin(loop: asyncio.AbstractEventLoop) -> None:
         loop.call_later(1.0, _begin, loop)
     else:
         look_after_people(app.authenticator)
+        loop.call_later(_AFTER_THE_START, keep_what_is_there)

@@ -23,6 +23,7 @@ from tornado.netutil import bind_sockets
 from hub_ext.db.migrate import upgrade
 from hub_ext.errors import HubExtError
 from hub_ext.keys import secret_key
+from hub_ext.longlived import keep_what_is_there
 from hub_ext.settings import HubExt
 from hub_ext.web import executors, logs, parts
 from hub_ext.web.application import LONGEST_BODY, Service
@@ -71,6 +72,7 @@ async def serve(settings: HubExt, environ: dict[str, str]) -> None:
     context = await asyncio.to_thread(_prepare, settings, environ)
     context.hub.open()
     servers = await _listen(context, host, port)
+    keep_what_is_there()
     try:
         await parts.run(context, _told_to_end(context))
         await asyncio.sleep(float(settings.drain_seconds))
