@@ -22,9 +22,9 @@ class FollowedProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # JupyterHub 
 
     _looking: PeriodicCallback | None = None
 
-    async def add_hub_route(self, hub: Any) -> None:
-        """Add the Hub's own route, which JupyterHub does first, and look from then on."""
-        await super().add_hub_route(hub)
+    async def check_routes(self, *known: Any, **more: Any) -> None:
+        """Compare all routes, which JupyterHub does at its start, and look from then on."""
+        await super().check_routes(*known, **more)
         if self._looking is None:
             self._looking = PeriodicCallback(self.look, 1000 * self.look_every)
             self._looking.start()
