@@ -77,11 +77,19 @@ def configure_theirs(c: Config, environ: Mapping[str, str]) -> None:
         del c.JupyterHub["spawner_class"]
     for section in [one for one in ("KubeSpawner", "Spawner") if one in c]:
         _take_back(c, section)
+    _follow_the_proxy(c, settings)
     try:
         configure(c, service="external")
     except Refused as refusal:
         raise _in_their_words(refusal) from None
     event.listen(Engine, "handle_error", say_when_full)  # the Hub makes its engine later
+
+
+def _follow_the_proxy(c: Config, settings: HubExt) -> None:
+    """Give a proxy that was started anew its routes within seconds, unless they have one of another make."""
+    if value_of(c, "JupyterHub", "proxy_class") is None:
+        c.JupyterHub.proxy_class = "hub_ext.deployed.proxy.FollowedProxy"
+        c.FollowedProxy.route = f"/services/{settings.service_name}"
 
 
 def _take_back(c: Config, section: str) -> None:

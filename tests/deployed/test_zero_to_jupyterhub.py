@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from jupyterhub.proxy import ConfigurableHTTPProxy
 from traitlets.config import Config
+from traitlets.utils.importstring import import_item
 
 from hub_ext.deployed.zero_to_jupyterhub import configure_theirs
 from hub_ext.errors import InvalidInput
@@ -62,6 +64,15 @@ def test_the_overlay_is_enough(c: Config, environ: dict[str, str]) -> None:
     services = {one["name"]: one for one in c.JupyterHub.services}
     assert services["workflows"]["url"] == environ["HUB_EXT_SERVICE_URL"]
     assert set(c.KubeSpawner) == {"start_timeout"}
+    followed = import_item(c.JupyterHub.proxy_class)
+    assert issubclass(followed, ConfigurableHTTPProxy)  # so that what their chart says of that holds for this
+    assert c[followed.__name__].route == "/services/workflows"
+
+
+def test_a_proxy_of_another_make_stays(c: Config, environ: dict[str, str]) -> None:
+    c.JupyterHub.proxy_class = "traefik_file"
+    configure_theirs(c, os.environ)
+    assert c.JupyterHub.proxy_class == "traefik_file"
 
 
 def test_the_overlay_calls_it_and_knows_no_setting_that_is_none_of_ours() -> None:
@@ -76,6 +87,11 @@ def test_the_overlay_calls_it_and_knows_no_setting_that_is_none_of_ours() -> Non
 
 def test_the_pod_is_given_its_accounts_token_which_the_account_itself_does_not_give() -> None:
     assert OVERLAY["hub"]["extraPodSpec"]["automountServiceAccountToken"] is True
+
+
+def test_hub_and_proxy_bear_what_servers_let_in() -> None:
+    mark = {"app.kubernetes.io/part-of": "hub-ext"}
+    assert (OVERLAY["hub"]["labels"], OVERLAY["proxy"]["labels"]) == (mark, mark)
 
 
 def test_the_service_beside_the_hub_has_the_same_settings_as_the_hub() -> None:

@@ -136,6 +136,11 @@ def pods(release: Release, part: str) -> dict[str, Mapping[str, Any]]:
     return {one["metadata"]["name"]: one["status"] for one in found}
 
 
+def running(release: Release, part: str) -> str:
+    """Return a pod of a part that runs."""
+    return next(name for name, status in pods(release, part).items() if status["phase"] == "Running")
+
+
 def overfill(release: Release, pod: str) -> None:
     """Put more into the temporary folder of a pod than it may have there."""
     release.kubectl("exec", pod, "--", "sh", "-c", f"head -c {SCRATCH + 4}M /dev/zero > /tmp/filler")

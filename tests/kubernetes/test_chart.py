@@ -172,7 +172,7 @@ def test_a_gateway_of_another_make_brings_pages_streams_and_kernels(
         pytest.skip("the Gateway is on this machine, behind the cluster's own authority")
     with gateways.Gateway(release, tmp_path).running() as gateway:
         wait_for(gateway.answers, told=gateway.said())
-        assert gateway.says() == {"Accepted": True, "ResolvedRefs": True}
+        wait_for(lambda: gateway.says() == {"Accepted": True, "ResolvedRefs": True})
         assert gateway.get("/hub/login", host="elsewhere.example").status_code == 404
         assert gateway.hears(release.token(ana), f"{API}/events?topics=workflows")
         with (
@@ -367,7 +367,7 @@ def test_a_pod_with_too_many_temporary_files_is_replaced_and_nothing_is_lost(rel
     zoe.start()
     assert zoe.publish("meanwhile", seconds=20).status_code == 201
     run = zoe.order("meanwhile").json()["id"]
-    filled = {part: next(iter(full.pods(release, part))) for part in PARTS}
+    filled = {part: full.running(release, part) for part in PARTS}
     for name in filled.values():
         full.overfill(release, name)
     for part, name in filled.items():
