@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiohttp import ClientResponseError
 from jupyterhub.proxy import ConfigurableHTTPProxy
 from tornado.ioloop import PeriodicCallback
 from traitlets import Float, Unicode
+
+_ANSWER = 5.0  # seconds: a connection to a pod that is gone is given up for one to the pod that came
 
 
 class FollowedProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # JupyterHub has no types
@@ -32,7 +35,8 @@ class FollowedProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # JupyterHub 
     async def look(self) -> None:
         """Tell all routes, if the one is missing; a proxy that is away is waited for."""
         try:
-            await self.api_request(self.route)
+            async with asyncio.timeout(_ANSWER):
+                await self.api_request(self.route)
         except ClientResponseError as error:
             if error.status == 404:
                 self.log.warning("The proxy has lost its routes; they are told anew.")

@@ -83,3 +83,17 @@ async def test_routes_that_are_lost_are_told_anew(known: dict[str, Any]) -> None
             followed._looking.stop()
         server.stop()
         await server.close_all_connections()
+
+
+async def test_a_proxy_that_does_not_answer_is_given_up_soon_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub_ext.deployed.proxy._ANSWER", 0.2)
+    held = list[asyncio.StreamWriter]()
+    async with await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0) as silent:
+        followed = proxy(silent.sockets[0].getsockname()[1])
+        for looks in (1, 2):
+            async with asyncio.timeout(10):
+                await followed.look()
+            assert len(held) == looks
+        for one in held:
+            one.close()
+            await one.wait_closed()
