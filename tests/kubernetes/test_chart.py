@@ -23,7 +23,7 @@ from playwright.sync_api import expect
 from hub_ext.kubernetes.places import namespace_name
 from tests.cluster.certificates import serving
 from tests.filling import Disk
-from tests.functional.browser import SERVICE, Visitor, chromium, visiting
+from tests.functional.browser import chromium, visiting
 from tests.functional.conftest import HEALTH
 from tests.kubernetes import full, gateways
 from tests.kubernetes.accounts import _keep_looking
@@ -31,6 +31,7 @@ from tests.kubernetes.charts import Release, Watch, readme_lines
 from tests.kubernetes.platforms import API, wait_for
 from tests.kubernetes.test_cluster import listening, pod
 from tests.kubernetes.test_network import ASK, reached
+from tests.kubernetes.visits import compute, publish, run_to_a_report, sign_in_by_the_provider, start_a_server
 from tests.kubernetes.volumes import SmallVolumes
 from tests.s3 import ACCESS, SECRET, S3Server, s3_server
 
@@ -157,14 +158,6 @@ def test_one_password_signs_everybody_in_for_a_trial(release: Release, ana: str,
         assert visitor.refused == []
 
 
-def start_a_server(visitor: Visitor, who: str) -> None:
-    page = visitor.page
-    page.get_by_role("link", name="Start a server").click()
-    page.click("button[aria-label='Start Quick look']")
-    page.wait_for_url(f"**/user/{who}/lab**")
-    page.wait_for_selector(".jp-Launcher")
-
-
 def test_a_gateway_of_another_make_brings_pages_streams_and_kernels(
     release: Release, ana: str, pictures: Path, tmp_path: Path
 ) -> None:
@@ -183,53 +176,6 @@ def test_a_gateway_of_another_make_brings_pages_streams_and_kernels(
             compute(visitor, ana)
             assert visitor.foreign == []
             assert visitor.refused == []
-
-
-def compute(visitor: Visitor, who: str) -> None:
-    """Have a kernel of a server that runs say something, which comes by a websocket."""
-    page = visitor.page
-    page.goto(f"{visitor.platform.url}/user/{who}/lab")
-    page.click(".jp-LauncherCard[data-category='Notebook']")
-    cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
-    cell.click()
-    page.keyboard.type("print(6 * 7)")
-    output = page.locator(".jp-OutputArea-output pre:has-text('42')")
-
-    def shown() -> bool:  # JupyterLab loses what is run before it is connected to the kernel
-        cell.click()
-        page.keyboard.press("Control+Enter")
-        page.wait_for_timeout(1000)
-        return output.count() > 0
-
-    wait_for(shown, told="the cell prints nothing")
-    visitor.picture("chart-gateway")
-
-
-def publish(visitor: Visitor, tmp_path: Path) -> None:
-    cells = [
-        nbformat.v4.new_code_cell("n: int = 2", metadata={"tags": ["parameters"]}),
-        nbformat.v4.new_code_cell("print('twice is', n * 2)"),
-    ]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    path = tmp_path / "twice.ipynb"
-    path.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})))
-    page = visitor.page
-    visitor.go("publish")
-    page.get_by_label("Drop a notebook here, or choose one").set_input_files(path)
-    page.get_by_role("button", name="Look at it").click()
-    page.get_by_label("Profile").select_option("quick-look")
-    page.get_by_role("button", name="Publish").click()
-    expect(page.get_by_text("Version 1 is published.")).to_be_visible()
-
-
-def run_to_a_report(visitor: Visitor) -> None:
-    page = visitor.page
-    page.get_by_label("N", exact=True).fill("21")
-    page.get_by_role("button", name="Run", exact=True).click()
-    visitor.run_id()
-    visitor.wait_for_state("succeeded")
-    report = page.frame_locator("iframe[title='Report of this run']")
-    expect(report.get_by_text("twice is 42")).to_be_visible()
 
 
 def test_an_upgrade_leaves_servers_and_runs_alone_and_pages_away_for_a_moment(release: Release, ana: str) -> None:
@@ -421,27 +367,6 @@ def test_the_whole_path_in_a_browser_with_sign_in_by_a_provider(
     results = bucket.root / "results" / release.id
     assert {one.name for one in results.glob("runs/*/*")} >= {"report.html", "notebook.ipynb"}
     assert list(results.glob("versions/*.ipynb"))  # hers, and those that ship
-
-
-def sign_in_by_the_provider(visitor: Visitor, who: str, issuer: str) -> None:
-    page = visitor.page
-    page.context.route(re.compile("googleapis"), lambda route: route.abort())  # a font that the provider's pages want
-    url = f"{visitor.platform.url}/hub/login"
-    wait_for(lambda: "oauth_login" in httpx.get(url, trust_env=False, timeout=5).text, told="the old Hub answers still")
-    visitor.go("")
-    expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
-    visitor.picture("chart-sign-in-by-provider")
-    page.click("#login_submit")
-    page.wait_for_url(f"{issuer}/**")
-    page.fill("input[name=login]", who)
-    page.fill("input[name=password]", "anything")
-    page.click("[type=submit]")
-    page.locator("input[name=prompt][value=consent]").wait_for(state="attached")
-    page.click("[type=submit]")
-    page.wait_for_url(f"{visitor.platform.url}{SERVICE}")
-    visitor.picture("chart-home")
-    visitor.foreign.clear()  # the provider is elsewhere, and the only thing that is
-    visitor.refused.clear()
 
 
 def test_parts_reach_one_another_as_they_need_to_and_a_stranger_reaches_the_pages_alone(
