@@ -85,6 +85,31 @@ document.addEventListener("click", (event) => {
   if (button) copy(button);
 });
 
+// Bootstrap's script is for the two menus of the bar alone: it comes when somebody reaches for one of them, and a press
+// that was quicker counts then.
+let menus = null;
+function bringMenus() {
+  menus ??= new Promise((done, failed) => {
+    const script = document.createElement("script");
+    script.src = document.querySelector("meta[name=hx-menus]").content;
+    script.addEventListener("load", done);
+    script.addEventListener("error", () => { script.remove(); menus = null; failed(); });
+    document.head.append(script);
+  });
+  return menus;
+}
+for (const kind of ["pointerover", "focusin"]) {
+  document.addEventListener(kind, (event) => {
+    if (event.target.closest("[data-bs-toggle]")) bringMenus().catch(() => {});
+  });
+}
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-bs-toggle]");
+  if (!button || window.bootstrap) return;
+  event.preventDefault();
+  bringMenus().then(() => button.click()).catch(() => toast("No connection", "The menu could not be loaded.", "Try again."));
+});
+
 // A form that takes a while says so, and is not sent twice.
 document.addEventListener("submit", (event) => {
   const form = event.target;
