@@ -1,22 +1,27 @@
 """Many servers in a cluster: so many started at once, and twice as many that run; beside stock KubeSpawner.
 
+`python -m benchmarks.kubernetes_scale --servers 500` for more of them.
+
 The pods are simulated (kwok): each is ready at once, at the address of one small responder on this machine, so that
-what is measured is the Hub. Both Hubs ask the API server through a proxy that counts. It needs a cluster of one's own
-whose nodes may be closed for a while (`make cluster`).
+what is measured is the Hub. Both Hubs ask the API server through a proxy that counts, and both tell their routes to a
+configurable-http-proxy, as in the chart. It needs a cluster of one's own whose nodes may be closed for a while (`make
+cluster`).
 
 Both are asked alike: each person has a token of her own, and follows her start's progress as the
 waiting page does. (Asking again and again whether a server is ready, which nobody does, would be most of the figure,
-and the more of it, the slower the machine is.) Both proxies check the Hub's password as quickly: at traefik's usual
-cost, stock spends most of its starts waiting for that.
+and the more of it, the slower the machine is.)
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
 import re
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -25,12 +30,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import bcrypt
 import httpx
 import psutil
 import yaml
 
-from benchmarks.harness import pss, show
+from benchmarks import charts_proxy
+from benchmarks.harness import free_port, pss, show
 from benchmarks.kubernetes_start import stock
 from tests.cluster.builds import KWOK
 from tests.kubernetes.api_proxy import ApiProxy
@@ -42,8 +47,7 @@ NODES = 5
 ROOM = {"cpu": "1k", "memory": "1Ti", "ephemeral-storage": "10Ti", "pods": "1000"}  # kwok alone gives no storage
 IDLE = 20.0  # seconds
 Ask = Callable[[int], None]
-_HASH = bcrypt.hashpw(b"a-password-for-measuring", bcrypt.gensalt(4)).decode("ascii")
-_QUICK = f"c.TraefikFileProviderProxy.traefik_api_hashed_password = {_HASH!r}\n"
+_PROXY = 'c.JupyterHub.proxy_class = "configurable-http-proxy"\n'
 
 _ANSWER = json.dumps({"version": "0"}).encode()
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nX-JupyterHub-Version: 6.1.1\r\n"
@@ -211,6 +215,7 @@ def ours(folder: Path, cluster: UsedCluster, many: int) -> dict[str, Any]:
     """Measure our Hub."""
     folder.mkdir()
     platform = ClusterPlatform(folder, cluster)
+    platform.command = [sys.executable, "-m", "benchmarks.charts_proxy"]
     people: dict[int, Person] = {}
     try:
         platform.start()
@@ -279,7 +284,8 @@ def theirs(folder: Path, cluster: UsedCluster, many: int) -> dict[str, Any]:
         api = ApiProxy(cluster.kubeconfig)
         stack.callback(api.close)
         kubeconfig = stack.enter_context(account(folder, cluster, api.url))
-        peer = stack.enter_context(stock(folder / "hub", cluster, kubeconfig, home=False, more=_QUICK))
+        more = _PROXY + charts_proxy.lines(free_port(), folder)
+        peer = stack.enter_context(stock(folder / "hub", cluster, kubeconfig, home=False, more=more))
         admin = stack.enter_context(peer.client(peer.admin_token))
         tokens = [made_token(admin, f"p{number}") for number in range(2 * many)]
         clients = [stack.enter_context(peer.client(one)) for one in tokens]
@@ -308,3 +314,15 @@ def main(folder: Path, many: int = 50) -> None:
             told[f"ours / stock: {key}"] = round(value / peer[key], 3)
     bar = "ours / stock: starts a second >= 1, processor and memory <= 1.2"
     show(f"{many} servers started at once, {2 * many} that run", told, bar)
+
+
+def by_hand() -> None:
+    """Take the number from the command line."""
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--servers", type=int, default=50, help="how many start at once; twice as many run then")
+    with tempfile.TemporaryDirectory(prefix="hub-ext-bench-") as folder:
+        main(Path(folder), asked.parse_args().servers)
+
+
+if __name__ == "__main__":
+    by_hand()

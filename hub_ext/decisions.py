@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from hub_ext import audit
@@ -19,7 +19,7 @@ from hub_ext.catalog.options import shown
 from hub_ext.catalog.snapshot import Catalog
 from hub_ext.db.session import Database
 from hub_ext.db.tables import DecisionRow
-from hub_ext.db.types import now
+from hub_ext.db.types import new_id, now
 from hub_ext.errors import InvalidInput, Problem
 from hub_ext.governance.environments import local_images
 from hub_ext.governance.exceptions import load_exceptions
@@ -31,6 +31,7 @@ from hub_ext.signin.accounts import standing_of
 
 __all__ = ["CatalogStore", "DecisionPoint", "parse_request"]
 
+_INSERT = insert(DecisionRow).inline()  # made once, since each start inserts one
 _KEYS = {"profile", "version", "options"}
 _MOST_UNKNOWN = 20  # keys that are not known are named up to this many
 _LONGEST_RECORD = 8000  # characters of JSON of a request that are kept
@@ -64,6 +65,31 @@ def parse_request(user: str, purpose: Purpose, body: object) -> Request:
         text = "; ".join(f"{problem.field} {problem.message}" for problem in problems)
         raise InvalidInput(f"The start cannot be understood: {text}.", problems=problems)
     return Request(user, purpose, str(name), version, dict(options))
+
+
+@dataclass
+class Surroundings:
+    """What decisions of one moment have in common.
+
+    Attributes:
+        catalog: The snapshot, with every change that was committed.
+        agreed: What all processes agree on.
+    """
+
+    catalog: Catalog
+    agreed: Agreed
+    _exceptions: dict[str, list[RuleException]] = field(default_factory=dict)
+
+    def exceptions(self, session: Session, profile: str) -> list[RuleException]:
+        """Return those of a profile that had not ended at the time that was kept last.
+
+        Args:
+            session: The transaction of the decisions.
+            profile: Its name.
+        """
+        if profile not in self._exceptions:
+            self._exceptions[profile] = load_exceptions(session, self.agreed.clock, profile)
+        return self._exceptions[profile]
 
 
 class DecisionPoint:
@@ -135,8 +161,26 @@ class DecisionPoint:
         environments = local_images(self.settings, catalog.enclave)
         return Facts(self.catalog.now(before), frozenset(groups), catalog, environments, tuple(exceptions))
 
+    def look(self, session: Session) -> Surroundings:
+        """Return what decisions of this moment have in common.
+
+        Args:
+            session: The transaction of the decisions.
+
+        Raises:
+            ReadOnlyNow: If nothing starts now.
+        """
+        check_writable(session)
+        return Surroundings(*self.catalog.fresh(session))
+
     def decide(
-        self, session: Session, request: Request, groups: Iterable[str], object_id: str, use_id: str | None = None
+        self,
+        session: Session,
+        request: Request,
+        groups: Iterable[str],
+        object_id: str,
+        use_id: str | None = None,
+        around: Surroundings | None = None,
     ) -> tuple[Decision, str]:
         """Decide, reserve budget, and record it in the transaction of what depends on it.
 
@@ -146,6 +190,7 @@ class DecisionPoint:
             groups: Groups of the person, as the Hub says them now.
             object_id: The server's name, or the workflow of the run.
             use_id: Id of the start or the run that budget is reserved for; None reserves nothing.
+            around: From `look` in this very transaction, which keeps every other writer out.
 
         Returns:
             The decision and its id. On a denial the caller still commits, so that the record stays.
@@ -153,9 +198,9 @@ class DecisionPoint:
         Raises:
             ReadOnlyNow: If nothing starts now.
         """
-        check_writable(session)
-        catalog, before = self.catalog.fresh(session)
-        known = load_exceptions(session, before.clock, shown(request.profile))
+        around = around or self.look(session)
+        catalog, before = around.catalog, around.agreed
+        known = around.exceptions(session, shown(request.profile))
         at = self.catalog.now(before)
         groups = frozenset(groups)
         facts = self._facts(groups, catalog, before, [one for one in known if one.until > at])
@@ -174,34 +219,35 @@ class DecisionPoint:
         self, session: Session, request: Request, decision: Decision, object_id: str, entitlement: str | None
     ) -> str:
         profile = decision.profile.name if decision.profile else shown(request.profile)
-        row = DecisionRow(
-            user=request.user,
-            purpose=request.purpose,
-            object_id=object_id[:255],
-            request=_storable(request.as_dict()),
-            allowed=decision.allowed,
-            reasons=[reason.as_dict() for reason in decision.reasons],
-            spec=decision.spec.model_dump(mode="json", by_alias=True) if decision.spec else None,
-            profile=profile,
-            profile_version=decision.profile.version if decision.profile else None,
-            profile_digest=decision.profile.digest if decision.profile else None,
-            snapshot=decision.snapshot,
-            image=decision.image[:400],
-            warnings=[warning.as_dict() for warning in decision.warnings],
-            exceptions=list(decision.exceptions),
-            entitlement_id=entitlement,
-        )
-        session.add(row)
-        session.flush()
+        decision_id, reasons = new_id("d"), [reason.as_dict() for reason in decision.reasons]
+        row = {
+            "id": decision_id,
+            "user_name": request.user,
+            "purpose": request.purpose,
+            "object_id": object_id[:255],
+            "request": _storable(request.as_dict()),
+            "allowed": decision.allowed,
+            "reasons": reasons,
+            "spec": decision.spec.model_dump(mode="json", by_alias=True) if decision.spec else None,
+            "profile": profile,
+            "profile_version": decision.profile.version if decision.profile else None,
+            "profile_digest": decision.profile.digest if decision.profile else None,
+            "snapshot": decision.snapshot,
+            "image": decision.image[:400],
+            "warnings": [warning.as_dict() for warning in decision.warnings],
+            "exceptions": list(decision.exceptions),
+            "entitlement_id": entitlement,
+        }
+        session.connection().execute(_INSERT, row)
         audit.record(
             session,
             request.user,
             f"{request.purpose}.decide",
             (request.purpose, object_id or request.user),
             outcome="allowed" if decision.allowed else "denied",
-            detail={"decision": row.id, "profile": profile, "reasons": row.reasons} | _beside(decision, entitlement),
+            detail={"decision": decision_id, "profile": profile, "reasons": reasons} | _beside(decision, entitlement),
         )
-        return row.id
+        return decision_id
 
     def last_allowed(self, session: Session, user: str, server: str) -> dict[str, Any] | None:
         """Return the options of the last start of a server that was allowed; they come back after a denial."""

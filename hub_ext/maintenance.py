@@ -9,7 +9,9 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub_ext import audit
@@ -22,6 +24,7 @@ from hub_ext.people import Person
 LONGEST_WHY = 500
 GOES_ON = "Everything can be read, and what runs goes on."
 _LOOK_EVERY = 1.0  # seconds
+_ROW = select(PlatformState.__table__).where(PlatformState.__table__.c.id == 1)  # asked at each decision
 _ADMINS = "Admins alone make this platform read-only."
 
 
@@ -56,7 +59,7 @@ class ReadOnly:
         )
 
 
-def _of(row: PlatformState | None) -> ReadOnly | None:
+def _of(row: Any) -> ReadOnly | None:
     if row is None or row.read_only_since is None or row.read_only_until is None:
         return None
     return ReadOnly(row.read_only_since, row.read_only_until, row.read_only_why, row.read_only_by)
@@ -71,7 +74,7 @@ def check_writable(session: Session) -> None:
     Raises:
         ReadOnlyNow: If it is.
     """
-    found = _of(session.get(PlatformState, 1))
+    found = _of(session.connection().execute(_ROW).one_or_none())
     if found is not None:
         raise found.error()
 

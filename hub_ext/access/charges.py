@@ -102,7 +102,8 @@ def _standing(holder: Holder, rows: list[Any], used: dict[Holder, Amounts], at: 
 def _budgets(session: Session, user: str, groups: Collection[str]) -> dict[tuple[str, str], Any]:
     holders = [("person", user), ("everyone", "everyone"), *(("group", name) for name in groups)]
     kind = session.get_bind().dialect.name
-    return {(row.kind, row.name): row for row in session.execute(_budgets_query(kind), given(kind, "holders", holders))}
+    query, values = _budgets_query(kind), given(kind, "holders", holders)
+    return {(row.kind, row.name): row for row in session.connection().execute(query, values)}
 
 
 # The statements of each decision are made once: to make one anew takes longer than to execute it.
@@ -110,10 +111,10 @@ def _budgets(session: Session, user: str, groups: Collection[str]) -> dict[tuple
 
 @cache
 def _budgets_query(dialect: str) -> Any:
-    limits = (Budget.servers, Budget.runs, Budget.cpu_hours, Budget.memory_hours, Budget.gpu_hours, Budget.storage)
-    query: Any = select(Budget.kind, Budget.name, Budget.soft, *limits)
-    query = query.where(one_of_given(dialect, (Budget.kind, Budget.name), "holders"))
-    return query.order_by(Budget.kind, Budget.name)
+    table: Any = Budget.__table__.c
+    limits = (table.servers, table.runs, table.cpu_hours, table.memory_hours, table.gpu_hours, table.storage)
+    query: Any = select(table.kind, table.name, table.soft, *limits)
+    return query.where(one_of_given(dialect, (table.kind, table.name), "holders")).order_by(table.kind, table.name)
 
 
 def _limits(row: Any) -> Amounts:
@@ -147,7 +148,7 @@ def _used(session: Session, holders: list[Holder], at: datetime) -> tuple[dict[H
     """Return what holders use, from one look at charges and meters; and the bytes of the person's home."""
     dialect = session.get_bind().dialect.name
     values = {"now": at.timestamp(), "first": _first_of(at).timestamp(), "month": month_of(at)}
-    rows = session.execute(_used_query(dialect), values | given(dialect, "holders", holders))
+    rows = session.connection().execute(_used_query(dialect), values | given(dialect, "holders", holders))
     found: dict[Holder, Amounts] = {}
     homes: dict[str, int] = {}
     for kind, name, servers, runs, cpu, memory, gpu, storage, home in rows:

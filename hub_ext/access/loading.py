@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Select, bindparam, or_, select
 from sqlalchemy.orm import Session
@@ -53,7 +53,7 @@ def load_entitlements(session: Session, user: str, groups: Collection[str], afte
     """
     dialect = session.get_bind().dialect.name
     values = {"after": after} | given(dialect, "holders", _holders(user, groups))
-    rows = session.execute(_load_query(dialect), values)
+    rows = session.connection().execute(_load_query(dialect), values)
     return tuple(
         Entitled(id_, profile, cast(Kind, kind), name, until, by) for id_, profile, kind, name, until, by in rows
     )
@@ -62,7 +62,10 @@ def load_entitlements(session: Session, user: str, groups: Collection[str], afte
 @cache
 def _load_query(dialect: str) -> Select[str, str, str, str, datetime, str]:
     """Return the query of each decision, made once: to make it anew takes longer than to execute it."""
-    hers = one_of_given(dialect, (Entitlement.kind, Entitlement.name), "holders")
-    query = counted().where(hers, Entitlement.until > bindparam("after")).order_by(Entitlement.id)
-    columns = (Entitlement.id, Entitlement.profile, Entitlement.kind, Entitlement.name, Entitlement.until)
-    return query.with_only_columns(*columns, Entitlement.granted_by)
+    mine: Any = Entitlement.__table__
+    files: Any = EntitlementImport.__table__
+    columns = (mine.c.id, mine.c.profile, mine.c.kind, mine.c.name, mine.c.until, mine.c.granted_by)
+    whole = or_(mine.c.import_id.is_(None), files.c.done_at.is_not(None))  # as `counted` says it
+    hers = one_of_given(dialect, (mine.c.kind, mine.c.name), "holders")
+    query = select(*columns).select_from(mine.outerjoin(files, files.c.id == mine.c.import_id))
+    return query.where(whole, hers, mine.c.until > bindparam("after")).order_by(mine.c.id)

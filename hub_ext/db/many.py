@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, TableValuedAlias, bindparam, func, literal, select, tuple_
+from sqlalchemy import Column, ColumnElement, String, TableValuedAlias, bindparam, func, literal, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-Pair = tuple[InstrumentedAttribute[str], InstrumentedAttribute[str]]
+_Column = InstrumentedAttribute[str] | Column[str]
+Pair = tuple[_Column, _Column]
 
 
 def one_of(session: Session, columns: Pair, pairs: Iterable[tuple[str, str]]) -> ColumnElement[bool]:
@@ -89,13 +91,19 @@ def insert_many(
     columns, same = table.__table__.c, dict(same or {})
     if session.get_bind().dialect.name == "sqlite":
         rows = [dict(zip(each, values, strict=True)) | same for values in zip(*each.values(), strict=True)]
-        session.execute(_if_there(sqlite.insert(table.__table__), table, replaced, stays=stays), rows)
+        session.connection().execute(_on_sqlite(table, replaced, stays), rows)
         return
     listed = _table({name: _array(values) for name, values in each.items()})
     constant = [literal(value, columns[name].type).label(name) for name, value in same.items()]
     query = select(*(listed.c[name] for name in each), *constant)
     statement = postgresql.insert(table.__table__).from_select([*each, *same], query, include_defaults=False)
     session.execute(_if_there(statement, table, replaced, stays=stays))
+
+
+@cache
+def _on_sqlite(table: Any, replaced: str, stays: bool) -> Any:
+    """Return the insert, made once: to make one anew takes longer than to execute it."""
+    return _if_there(sqlite.insert(table.__table__), table, replaced, stays=stays)
 
 
 def _if_there(statement: Any, table: Any, replaced: str, *, stays: bool) -> Any:

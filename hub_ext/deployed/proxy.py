@@ -17,7 +17,7 @@ class FollowedProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # JupyterHub 
     """configurable-http-proxy, asked every other moment for one route that it has to have.
 
     JupyterHub compares all routes now and then, which costs more the more servers there are; this costs next to
-    nothing.
+    nothing. A route that our spawner has told while the server booted is not told a second time when it is ready.
     """
 
     route = Unicode(help="Path of the route that is asked for; where it is missing, all are told.").tag(config=True)
@@ -25,12 +25,39 @@ class FollowedProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # JupyterHub 
 
     _looking: PeriodicCallback | None = None
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._told: dict[str, tuple[str, dict[str, Any]]] = {}  # early, and not confirmed yet: target and data
+
     async def check_routes(self, *known: Any, **more: Any) -> None:
         """Compare all routes, which JupyterHub does at its start, and look from then on."""
+        self._told.clear()  # what was told may be lost
         await super().check_routes(*known, **more)
         if self._looking is None:
             self._looking = PeriodicCallback(self.look, 1000 * self.look_every)
             self._looking.start()
+
+    async def add_early(self, routespec: str, target: str, data: dict[str, Any]) -> None:
+        """Add a route that JupyterHub is going to add in a moment.
+
+        Args:
+            routespec: As for `add_route`.
+            target: Likewise.
+            data: Likewise.
+        """
+        self._told.pop(routespec, None)
+        await self.add_route(routespec, target, dict(data))
+        self._told[routespec] = target, dict(data)
+
+    async def add_route(self, routespec: str, target: str, data: dict[str, Any]) -> None:
+        """Add a route; nothing happens for one that was added early, once."""
+        if self._told.pop(routespec, None) != (target, data):
+            await super().add_route(routespec, target, data)
+
+    async def delete_route(self, routespec: str) -> None:
+        """Take a route away."""
+        self._told.pop(routespec, None)
+        await super().delete_route(routespec)
 
     async def look(self) -> None:
         """Tell all routes, if the one is missing; a proxy that is away is waited for."""

@@ -199,10 +199,14 @@ class Platform:
 
     # The Hub.
 
+    @property
+    def configuration(self) -> Path:
+        """The file of the Hub's configuration."""
+        return Path(__file__).with_name("jupyterhub_config.py")
+
     def _start_hub(self) -> None:
         self.logged = {log.name: log.stat().st_size for log in self._logs() if log.exists()}
-        config = Path(__file__).with_name("jupyterhub_config.py")
-        command = [sys.executable, "-P", "-m", "hub_ext.embedded.hub", "-f", str(config)]
+        command = [sys.executable, "-P", "-m", "hub_ext.embedded.hub", "-f", str(self.configuration)]
         with (self.state.logs / "hub.log").open("ab") as log:
             # A session of its own: Ctrl-C is for us alone, and we tell the Hub.
             self.hub = subprocess.Popen(  # noqa: S603

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import cache
+from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
@@ -36,23 +37,22 @@ def load_exceptions(session: Session, after: datetime, profile: str | None = Non
         profile: Of which profile; None for all.
     """
     values = {"after": after} if profile is None else {"after": after, "profile": profile}
-    return [_as_fact(row) for row in session.scalars(_load_query(profile is not None), values)]
+    rows = session.connection().execute(_load_query(profile is not None), values)
+    return [
+        RuleException(id_, profile, rule, until, frozenset(users), frozenset(groups), owner)
+        for id_, profile, rule, until, users, groups, owner in rows
+    ]
 
 
 @cache
-def _load_query(of_one: bool) -> Select[PolicyException]:
+def _load_query(of_one: bool) -> Select[str, str, str, datetime, list[str], list[str], str]:
     """Return the query of each decision, made once: to make it anew takes longer than to execute it."""
-    current = PolicyException.until > bindparam("after")
-    query = select(PolicyException).where(current, PolicyException.revoked_at.is_(None))
+    table: Any = PolicyException.__table__.c
+    columns = (table.id, table.profile, table.rule, table.until, table.users, table.group_names, table.owner)
+    query = select(*columns).where(table.until > bindparam("after"), table.revoked_at.is_(None))
     if of_one:
-        query = query.where(PolicyException.profile == bindparam("profile"))
-    return query.order_by(PolicyException.id)
-
-
-def _as_fact(row: PolicyException) -> RuleException:
-    return RuleException(
-        row.id, row.profile, row.rule, row.until, frozenset(row.users), frozenset(row.groups), row.owner
-    )
+        query = query.where(table.profile == bindparam("profile"))
+    return query.order_by(table.id)
 
 
 @dataclass(frozen=True)

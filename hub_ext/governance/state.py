@@ -13,7 +13,8 @@ from hub_ext.db.tables import CatalogState
 _ONE = 1
 _KEPT_EVERY = timedelta(seconds=30)  # a start need not write a time that is hardly later than the last
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-_AGREED = select(CatalogState.generation, CatalogState.clock).where(CatalogState.id == _ONE)  # asked at each decision
+_COLUMNS = CatalogState.__table__.c
+_AGREED = select(_COLUMNS.generation, _COLUMNS.clock).where(_COLUMNS.id == _ONE)  # asked at each decision
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ NOTHING_AGREED = Agreed(0, _BEGINNING)
 
 def agreed(session: Session) -> Agreed:
     """Return what all processes agree on."""
-    row = session.execute(_AGREED).one_or_none()
+    row = session.connection().execute(_AGREED).one_or_none()
     return Agreed(*row) if row is not None else NOTHING_AGREED
 
 

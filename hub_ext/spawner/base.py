@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from jupyterhub import orm
@@ -22,11 +21,10 @@ from hub_ext.settings import HubExt
 from hub_ext.signin.sweep import look_after_people
 from hub_ext.spawner import ended, form
 from hub_ext.spawner.guard import Refused, refuse_what_changes_servers
-from hub_ext.spawner.ledger import Asked, Ledger, Outcome
+from hub_ext.spawner.ledger import THREADS, Asked, Ledger, Outcome
 from hub_ext.spawner.progress import Progress, usually
 
 _T = TypeVar("_T")
-_THREADS = ThreadPoolExecutor(4, thread_name_prefix="decide")
 _FIRST_SETTLE = 2.0  # seconds until a Hub looks for the first time for starts that nobody stands behind
 _FIRST_GUESS = 4.0  # seconds that a boot takes where none was seen yet
 _NO_LINKS = "A link cannot start a server: choose below and press Start."
@@ -207,7 +205,7 @@ class DecidedSpawner(Spawner):
         groups = tuple(group.name for group in self.user.groups)
         asked = Asked(self.start_id, asker, self.user.name, self.name, self.user_options, groups)
         try:
-            decision = await self.in_thread(self.ledger.open, asked)
+            decision = await self._in_time(self.ledger.opening.ask(asked))
             if not decision.allowed:
                 raise decision.error()
         except (InvalidInput, Denied) as error:
@@ -224,10 +222,13 @@ class DecidedSpawner(Spawner):
         Raises:
             Unavailable: If it takes longer.
         """
+        return await self._in_time(asyncio.get_running_loop().run_in_executor(THREADS, call, *arguments))
+
+    async def _in_time(self, answer: Awaitable[_T]) -> _T:
         timeout = float(self.settings_of_ours.decision_timeout)
         try:
             async with asyncio.timeout(timeout):
-                return await asyncio.get_running_loop().run_in_executor(_THREADS, call, *arguments)
+                return await answer
         except TimeoutError:
             message = f"It could not be decided within {timeout:g} seconds, so nothing was started."
             raise Unavailable(message, hint="Try again in a moment.") from None
@@ -283,10 +284,10 @@ class DecidedSpawner(Spawner):
             return False
         return lived > self.lasts + kept * 3600
 
-    def write_down(self, outcome: Outcome) -> Awaitable[None]:
+    def write_down(self, outcome: Outcome) -> Awaitable[bool]:
         """Write an outcome into our database, in a thread; nobody has to wait for it."""
         self.ledger.will_close(outcome)
-        return asyncio.get_running_loop().run_in_executor(_THREADS, self.ledger.close, outcome)
+        return self.ledger.closing.ask(outcome)
 
     async def _cancelled(self) -> None:
         who = "you" if self.ended_by == self.user.name else self.ended_by
@@ -349,7 +350,7 @@ class DecidedSpawner(Spawner):
     def _settle_from_now_on(self) -> None:
         async def settle() -> None:
             alive = self._alive()
-            await asyncio.get_running_loop().run_in_executor(_THREADS, self.ledger.settle, alive)
+            await asyncio.get_running_loop().run_in_executor(THREADS, self.ledger.settle, alive)
             await self.put_away(alive)
 
         DecidedSpawner._settling = PeriodicCallback(settle, self.settle_every * 1000)

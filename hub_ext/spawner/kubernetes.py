@@ -199,7 +199,8 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
         if proxy is None:
             return
         try:
-            await proxy.add_route(self.proxy_spec, address, {"user": self.user.name, "server_name": self.name})
+            add = getattr(proxy, "add_early", proxy.add_route)  # our chart's confirms it without another request
+            await add(self.proxy_spec, address, {"user": self.user.name, "server_name": self.name})
         except (TimeoutError, OSError) as error:
             self.log.warning("The route of %s is not there yet: %s", self._log_name, error)
 
@@ -221,14 +222,9 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
     # What has to be found again.
 
     def _save(self) -> None:
-        """Commit what finds the server again; what is loaded stays so, since nobody but this Hub writes there."""
-        database = self.user.db
+        """Commit what finds the server again."""
         self.orm_spawner.state = self.get_state()
-        database.expire_on_commit, before = False, database.expire_on_commit
-        try:
-            database.commit()
-        finally:
-            database.expire_on_commit = before
+        self.user.db.commit()
 
     def get_state(self) -> dict[str, Any]:
         """Return what finds the server again after the Hub was started anew."""

@@ -99,10 +99,10 @@ async def test_a_denial_without_a_start_before_leaves_no_options(spawner: Launch
 async def test_a_decision_that_takes_too_long_starts_nothing(
     spawner: Launched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(_asked: Asked) -> None:
+    def slow(_session: object, _asked: Asked, _around: object) -> None:
         time.sleep(0.5)
 
-    monkeypatch.setattr(spawner.ledger, "open", slow)
+    monkeypatch.setattr(spawner.ledger, "_open", slow)
     spawner.settings_of_ours.decision_timeout = 0.1
     with pytest.raises(SpawnException, match=r"within 0\.1 seconds") as caught:
         await start(spawner, GOOD)
@@ -110,10 +110,10 @@ async def test_a_decision_that_takes_too_long_starts_nothing(
 
 
 async def test_a_database_that_is_away_starts_nothing(spawner: Launched, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(_asked: Asked) -> None:
+    def away(_session: object, _asked: Asked, _around: object) -> None:
         raise Unavailable("The database does not answer.")
 
-    monkeypatch.setattr(spawner.ledger, "open", away)
+    monkeypatch.setattr(spawner.ledger, "_open", away)
     with pytest.raises(SpawnException, match="does not answer") as caught:
         await start(spawner, GOOD)
     assert caught.value.status_code == 503

@@ -160,7 +160,7 @@ def test_an_outcome_that_could_not_be_written_is_written_later(ledger: Ledger, m
     ledger.open(one)
     with monkeypatch.context() as patch:
 
-        def away(_outcome: Outcome) -> bool:
+        def away(_session: object, _outcome: Outcome) -> bool:
             raise Unavailable("The database does not answer.")
 
         patch.setattr(ledger, "_write", away)
