@@ -27,6 +27,9 @@ from hub_ext.errors import HubExtError, StorageFull, Unavailable
 
 _WRITE = "hub_ext_write"
 _WAL_SECONDS = 10.0
+# SQLite has no queue: who waits for another process's transactions looks every 0.1 s whether there is none just now,
+# and on a machine that is overloaded it may look often. Whoever cannot wait so long has a limit of her own, and leaves.
+_TURN_WITHIN = 60.0  # seconds
 # As many connections as threads use at once (`web.server`) stay open: a new one costs PostgreSQL a process and a
 # password's check. Those used last are used first, so that the others are there for a rush alone.
 _KEPT_OPEN = {"pool_size": 10, "max_overflow": 5, "pool_use_lifo": True}
@@ -54,7 +57,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         options: dict[str, Any] = {"pool_pre_ping": not self.is_sqlite}
         if self.is_sqlite:
-            options["connect_args"] = {"timeout": 10.0, "check_same_thread": False}
+            options["connect_args"] = {"timeout": _TURN_WITHIN, "check_same_thread": False}
             if self.url.database:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         else:
@@ -116,7 +119,7 @@ def _close(_connection: object, record: ConnectionPoolEntry) -> None:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we begin ourselves
-    for pragma in ("busy_timeout=10000", "synchronous=NORMAL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={_TURN_WITHIN * 1000:.0f}", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
     _use_wal(connection)
 

@@ -27,6 +27,7 @@ from hub_ext.spawner.progress import Progress, usually
 _T = TypeVar("_T")
 _FIRST_SETTLE = 2.0  # seconds until a Hub looks for the first time for starts that nobody stands behind
 _FIRST_GUESS = 4.0  # seconds that a boot takes where none was seen yet
+_read: list[tuple[Any, HubExt]] = []  # the last configuration, and what it says
 _NO_LINKS = "A link cannot start a server: choose below and press Start."
 
 
@@ -87,7 +88,7 @@ class DecidedSpawner(Spawner):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.oauth_client_id = f"{self.oauth_client_id}{self.client_suffix}"
-        self.settings_of_ours = HubExt(config=self.config)
+        self.settings_of_ours = _settings_of(self.config)
         self.ledger = Ledger.shared(self.settings_of_ours)
         self.progress_of_start = Progress()
         self.options_form = _form_of
@@ -356,6 +357,13 @@ class DecidedSpawner(Spawner):
         DecidedSpawner._settling = PeriodicCallback(settle, self.settle_every * 1000)
         DecidedSpawner._settling.start()
         IOLoop.current().call_later(_FIRST_SETTLE, settle)  # an earlier Hub may have ended in the middle of many starts
+
+
+def _settings_of(config: Any) -> HubExt:
+    """Return our settings; they are read once for the one configuration that all spawners of a Hub share."""
+    if not _read or _read[0][0] is not config:
+        _read[:] = [(config, HubExt(config=config))]
+    return _read[0][1]
 
 
 async def _form_of(spawner: DecidedSpawner) -> str:

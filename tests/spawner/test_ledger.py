@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import select, text
 
 from hub_ext.db.migrate import upgrade
-from hub_ext.db.tables import AuditRow, BudgetCharge, DecisionRow, ServerStart
+from hub_ext.db.tables import AuditRow, BudgetCharge, DecisionRow, PlatformState, ServerStart
 from hub_ext.db.types import new_id, now
-from hub_ext.errors import InvalidInput, Unavailable
+from hub_ext.errors import InvalidInput, StorageFull, Unavailable
 from hub_ext.settings import HubExt
 from hub_ext.spawner.ledger import Asked, Ledger, Outcome
 
@@ -278,3 +278,86 @@ def test_a_server_that_vanished_gives_its_budget_back(ledger: Ledger) -> None:
         session.get_one(ServerStart, one.start_id).asked_at = now() - timedelta(minutes=5)
     assert ledger.settle(()) == 1
     assert charged(ledger) == []
+
+
+# --- many at once ----------------------------------------------------------------------------------------------------
+
+
+def test_many_starts_are_decided_as_each_would_be_alone(ledger: Ledger) -> None:
+    good, strange, denied = asked(GOOD), asked({"cmd": "sh"}, user="bob"), asked({"profile": "none"}, user="eve")
+    found = ledger.open_all([good, strange, denied])
+    allowed, refused, no = found
+    assert not isinstance(allowed, Exception)
+    assert allowed.allowed
+    assert isinstance(refused, InvalidInput)
+    assert not isinstance(no, Exception)
+    assert [reason.code for reason in no.reasons] == ["unknown-profile"]
+    assert [start.id for start in rows(ledger, ServerStart)] == [good.start_id]
+    assert acts(ledger) == [
+        ("ana", "server.decide", "allowed"),
+        ("ana", "server.start", "allowed"),
+        ("bob", "server.decide", "denied"),
+        ("eve", "server.decide", "denied"),
+    ]
+
+
+def test_of_many_that_are_decided_together_one_gets_the_last_place(ledger: Ledger) -> None:
+    ledger.settings.budget = {"servers": 1}
+    many = [Asked(new_id("s"), "ana", "ana", f"s{number}", GOOD, ("analysts",)) for number in range(5)]
+    found = ledger.open_all(many)
+    assert [not isinstance(one, Exception) and one.allowed for one in found] == [True, False, False, False, False]
+    assert charged(ledger) == [(many[0].start_id, False)]
+
+
+def test_one_that_goes_wrong_takes_no_other_with_it(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = ledger._begin
+
+    def fails_for_bob(session: Any, one: Asked, *others: Any) -> None:
+        begin(session, one, *others)
+        if one.user == "bob":
+            message = "of ours"
+            raise ZeroDivisionError(message)
+
+    monkeypatch.setattr(ledger, "_begin", fails_for_bob)
+    many = [asked(GOOD, user=user) for user in ("ana", "bob", "eve")]
+    found = ledger.open_all(many)
+    assert [type(one).__name__ for one in found] == ["Decision", "ZeroDivisionError", "Decision"]
+    assert [start.user for start in rows(ledger, ServerStart)] == ["ana", "eve"]
+    assert {use for use, _ in charged(ledger)} == {many[0].start_id, many[2].start_id}
+
+
+def test_while_nothing_may_change_each_hears_so_and_what_is_no_start_is_recorded(ledger: Ledger) -> None:
+    with ledger.database.write() as session:
+        state = session.get_one(PlatformState, 1)
+        state.read_only_since, state.read_only_until, state.read_only_why = now(), now() + timedelta(hours=1), "moving"
+    found = ledger.open_all([asked(GOOD), asked({}, user="bob"), asked(GOOD, user="eve")])
+    assert [type(one).__name__ for one in found] == ["ReadOnlyNow", "InvalidInput", "ReadOnlyNow"]
+    assert acts(ledger) == [("bob", "server.decide", "denied")]
+
+
+def test_how_many_went_on_is_written_together(ledger: Ledger) -> None:
+    one, other = asked(GOOD), asked(GOOD, user="bob")
+    ledger.open_all([one, other])
+    unknown = Outcome(new_id("s"), "cancelled", "Cancelled by you.", "eve")
+    outcomes = [Outcome(one.start_id, "ready"), unknown, Outcome(other.start_id, "failed", "It ended.")]
+    assert ledger.close_all(outcomes) == [True, False, True]
+    found = {start.user: (start.outcome, start.ready_at is not None) for start in rows(ledger, ServerStart)}
+    assert found == {"ana": ("ready", True), "bob": ("failed", False)}
+    assert charged(ledger) == [(one.start_id, True)]
+
+
+@pytest.mark.parametrize("error", [Unavailable("The database is away."), StorageFull("It is full.")])
+def test_outcomes_that_could_not_be_written_together_are_written_later(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    many = [asked(GOOD, user=user) for user in ("ana", "bob")]
+    ledger.open_all(many)
+    with monkeypatch.context() as patch:
+
+        def fails(_session: object, _outcome: Outcome) -> bool:
+            raise error
+
+        patch.setattr(ledger, "_write", fails)
+        assert ledger.close_all([Outcome(one.start_id, "ready") for one in many]) == [False, False]
+    ledger.settle({one.start_id for one in many})
+    assert {start.outcome for start in rows(ledger, ServerStart)} == {"ready"}
