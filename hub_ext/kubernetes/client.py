@@ -139,13 +139,13 @@ async def _configuration(kubeconfig: str) -> Configuration:
     return configuration
 
 
-def _connections(configuration: Configuration) -> RESTClientObject:
+def _connections(configuration: Configuration, most: int | None = None) -> RESTClientObject:
     """Return what makes requests; it looks at the environment for a proxy now, and never again.
 
     kubernetes_asyncio has aiohttp look there, and for ~/.netrc, at each request, both in a thread: that takes longer
     than the request itself, and the API server wants no account of ~/.netrc.
     """
-    rest = RESTClientObject(configuration)
+    rest = RESTClientObject(configuration, maxsize=most)
     connector = rest.pool_manager.connector
     rest.pool_manager.detach()
     rest.pool_manager = aiohttp.ClientSession(connector=connector, read_bufsize=_LONGEST_LINE)
@@ -176,6 +176,7 @@ class Cluster:
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self._rest = _connections(configuration)
+        self._streams = _connections(configuration, 0)  # any number: each start that is slow holds one
         self.calls: dict[str, int] = {}  # how many of each kind were made, for figures
         self.seen: set[str] = set()  # namespaces that were there once
 
@@ -218,6 +219,7 @@ class Cluster:
     async def close(self) -> None:
         """Close all connections."""
         await self._rest.close()
+        await self._streams.close()
 
     # One request.
 
@@ -228,7 +230,8 @@ class Cluster:
         for setting in (await self._configuration.auth_settings()).values():
             headers[setting["key"]] = setting["value"]
         self.calls[method] = self.calls.get(method, 0) + 1
-        opened: aiohttp.ClientResponse = await self._rest.request(
+        connections = self._streams if "watch" in query else self._rest
+        opened: aiohttp.ClientResponse = await connections.request(
             method,
             self._configuration.host + path,
             query_params={key: str(value) for key, value in query.items() if value not in ("", None)},

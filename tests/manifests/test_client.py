@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,24 @@ async def test_what_an_earlier_try_has_made_is_told_as_such(cluster: Cluster, ap
 async def test_another_object_of_the_same_name_is_not_deleted(cluster: Cluster, api: ApiServer) -> None:
     api.answers = [always(status(409, "Conflict", "the UID in the precondition does not match"))]
     assert not await cluster.delete("Pod", "server", "hub-ext-ana", uid="other")
+
+
+async def test_many_who_follow_something_leave_room_for_requests(cluster: Cluster, api: ApiServer) -> None:
+    over = asyncio.Event()
+
+    async def hold(request: web.Request) -> web.StreamResponse:
+        stream = web.StreamResponse()
+        await stream.prepare(request)
+        await over.wait()
+        return stream
+
+    many = 120  # more than the connections of requests
+    api.answers = [hold] * many
+    async with asyncio.timeout(30), AsyncExitStack() as following:
+        for number in range(many):
+            await following.enter_async_context(cluster.follow(f"/api/v1/namespaces/n{number}/events", {}, 60.0))
+        assert await cluster.get("Pod", "server", "hub-ext-ana", within=5.0) is None
+        over.set()
 
 
 async def test_one_client_serves_a_process(api: ApiServer, tmp_path: Path) -> None:
