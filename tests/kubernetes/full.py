@@ -129,21 +129,32 @@ def restarts(release: Release) -> Mapping[str, int]:
     }
 
 
-def pods(release: Release, part: str) -> dict[str, Mapping[str, Any]]:
-    """Return the pods of a part: name → status."""
-    mark = ("-l", f"app.kubernetes.io/component={part}")
-    found = release.cluster.kubectl.items("pods", "-n", release.namespace, *mark)
-    return {one["metadata"]["name"]: one["status"] for one in found}
-
-
 def running(release: Release, part: str) -> str:
     """Return a pod of a part that runs."""
-    return next(name for name, status in pods(release, part).items() if status["phase"] == "Running")
+    mark = ("-l", f"app.kubernetes.io/component={part}")
+    found = release.cluster.kubectl.items("pods", "-n", release.namespace, *mark)
+    return next(str(one["metadata"]["name"]) for one in found if one["status"]["phase"] == "Running")
 
 
 def overfill(release: Release, pod: str) -> None:
     """Put more into the temporary folder of a pod than it may have there."""
     release.kubectl("exec", pod, "--", "sh", "-c", f"head -c {SCRATCH + 4}M /dev/zero > /tmp/filler")
+
+
+def evicted(release: Release, pod: str) -> str:
+    """Return why a pod was taken away by its node; empty if it was not.
+
+    An event says so: the pod itself does not, where it ended well in the second that it got.
+    """
+    which = f"--field-selector=reason=Evicted,involvedObject.name={pod}"
+    found = release.cluster.kubectl.items("events", "-n", release.namespace, which)
+    return str(found[0]["message"]) if found else ""
+
+
+def is_replaced(release: Release, part: str, pod: str) -> bool:
+    """Return whether a part is ready, and a pod of it over."""
+    about = release.cluster.kubectl.json("get", "pod", pod, "-n", release.namespace)
+    return about["status"]["phase"] in ("Failed", "Succeeded") and ready(release, part)
 
 
 def ready(release: Release, part: str) -> bool:

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -316,20 +316,15 @@ def test_a_pod_with_too_many_temporary_files_is_replaced_and_nothing_is_lost(rel
     filled = {part: full.running(release, part) for part in PARTS}
     for name in filled.values():
         full.overfill(release, name)
-    for part, name in filled.items():
-        status = release.until(lambda part=part, name=name: is_evicted(full.pods(release, part)[name]))
-        assert 'EmptyDir volume "tmp" exceeds the limit "64Mi"' in status["message"]
-    release.until(lambda: all(full.ready(release, part) for part in PARTS))
+    for name in filled.values():
+        why = release.until(lambda name=name: full.evicted(release, name))
+        assert 'EmptyDir volume "tmp" exceeds the limit "64Mi"' in why
+    release.until(lambda: all(full.is_replaced(release, part, name) for part, name in filled.items()))
     release.wait_until_answers()
     release.until(lambda: zoe.client.get(f"/user/{zoe.name}/api").status_code == 200)
     assert zoe.ends(run) == ("succeeded", "")
     zoe.stop()
     release.kubectl("delete", "pod", *filled.values())
-
-
-def is_evicted(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the status of a pod that its node took away."""
-    return status if status.get("reason") == "Evicted" else None
 
 
 @pytest.fixture(scope="module")
