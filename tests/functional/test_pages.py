@@ -176,7 +176,7 @@ def test_what_is_not_there_is_a_page_that_says_so(pia: httpx.Client, path: str) 
 
 
 def test_static_files_need_no_sign_in_and_are_kept_for_long(platform: Platform, pia: httpx.Client) -> None:
-    links = set(re.findall(rf'(?:src|href)="({S}static/[^"]+)"', pia.get(f"{S}gallery").text))
+    links = set(re.findall(rf'(?:src|href|content)="({S}static/[^"]+)"', pia.get(f"{S}gallery").text))
     assert len(links) > 4
     for link in links:
         answer = httpx.get(platform.url + link, trust_env=False)
