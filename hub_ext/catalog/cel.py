@@ -77,6 +77,12 @@ def variables_of(kind: str, at: str = "object") -> dict[str, str]:
     return dict(_NETWORK) if kind == "networkpolicy" else {}
 
 
+_OWN = "variables_"  # before the name of a variable that is one of its own
+_LITERAL = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")
+_HARD_TO_READ = re.compile(
+    r"""//|(?<!\w)[rRbB]{1,2}['"]|'''|\"\"\""""
+)  # comments, and literals in which \\ means something else
+
 # What evaluation may raise.
 _ERRORS = (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 
@@ -85,7 +91,20 @@ class BadRule(ValueError):
     """A rule text that is outside the subset, or does not parse."""
 
 
-def compile_rule(text: str, kind: str) -> cel.Program:
+@dataclass(frozen=True)
+class Compiled:
+    """A rule that can be evaluated.
+
+    Attributes:
+        program: The program.
+        whole: Whether it reads named variables out of `variables`, as the text does, and not each under its own name.
+    """
+
+    program: cel.Program
+    whole: bool
+
+
+def compile_rule(text: str, kind: str) -> Compiled:
     """Compile a rule text.
 
     Args:
@@ -110,7 +129,26 @@ def compile_rule(text: str, kind: str) -> cel.Program:
     strangers = set(names["variables"]) - _ROOTS[kind] - set(_BOUND.findall(text))
     if strangers:
         raise BadRule(f"refers to {', '.join(sorted(strangers))}; known are {', '.join(sorted(_ROOTS[kind]))}")
-    return program
+    apart = _apart(text, kind)
+    return Compiled(program, whole=True) if apart is None else Compiled(apart, whole=False)
+
+
+def _apart(text: str, kind: str) -> cel.Program | None:
+    """Compile a text so that each named variable is one of its own; None where that might change what it means.
+
+    The evaluator copies what stands between two dots: of `variables.spec.hostPID` all of `spec`, at each evaluation,
+    and of `variables_spec.hostPID` nothing.
+    """
+    if _OWN in text or _HARD_TO_READ.search(text):
+        return None
+    named = re.compile(rf"(?<![\w.])variables\.({'|'.join(variables_of(kind)) or '-'})\b")
+    code, literals = _LITERAL.sub("''", text), _LITERAL.findall(text)
+    if re.search(r"\bvariables\b", named.sub("", code)) or any("variables" in one for one in literals):
+        return None
+    try:
+        return cel.compile(named.sub(rf"{_OWN}\1", text))
+    except ValueError:  # `has(variables.spec)`: it asks for a field
+        return None
 
 
 def _bounded(text: str) -> None:
@@ -151,24 +189,29 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-@dataclass(frozen=True)
+@dataclass
 class Scene:
     """What rules look at: one object with its surroundings, prepared once for all rules.
 
     Attributes:
         kind: One of `KINDS`.
         context: The CEL context, used by one thread alone; None for what CEL has no value for.
+        variables: The named ones, until a rule wants them as a whole.
     """
 
     kind: str
     context: cel.Context | None
+    variables: dict[str, Any] | None = None
 
-    def holds(self, program: cel.Program) -> bool:
+    def holds(self, rule: Compiled) -> bool:
         """Return whether a rule holds: only a plain `true` does, and a rule that cannot be evaluated does not."""
         if self.context is None:
             return False
         try:
-            return program.execute(self.context) is True
+            if rule.whole and self.variables is not None:
+                self.context.add_variable("variables", self.variables)
+                self.variables = None
+            return rule.program.execute(self.context) is True
         except _ERRORS:
             return False  # as the cluster's failurePolicy Fail
 
@@ -240,6 +283,8 @@ def scene(kind: str, subject: Mapping[str, Any], params: Mapping[str, str], name
             context.add_variable("object", plain)
         context.add_variable("params", {"data": dict(params)})
         context.add_variable("namespaceObject", {"metadata": {"labels": dict(namespace)}})
-        context.add_variable("variables", _variables(kind, plain))
-        return Scene(kind, context)
+        values = _variables(kind, plain)
+        for name, value in values.items():
+            context.add_variable(f"{_OWN}{name}", value)
+        return Scene(kind, context, values)
     return Scene(kind, None)

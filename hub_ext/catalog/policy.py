@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-import cel
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
-from hub_ext.catalog.cel import BadRule, compile_rule, scene
+from hub_ext.catalog.cel import BadRule, Compiled, compile_rule, scene
 from hub_ext.catalog.keys import Pem, PublicKey, public_key
 from hub_ext.catalog.models import ControlId, Line, Model, Name
 from hub_ext.catalog.quantities import Cores, Size
@@ -259,8 +258,8 @@ class Policy:
         return any(rule.id == _UNREADABLE for rule in self.rules)
 
     @cached_property
-    def _programs(self) -> dict[str, list[tuple[Rule, cel.Program]]]:
-        found: dict[str, list[tuple[Rule, cel.Program]]] = {}
+    def _programs(self) -> dict[str, list[tuple[Rule, Compiled]]]:
+        found: dict[str, list[tuple[Rule, Compiled]]] = {}
         for rule in self.rules:
             found.setdefault(rule.on, []).append((rule, compile_rule(rule.cel, rule.on)))
         return found

@@ -35,6 +35,8 @@ class EmbeddedHub(JupyterHub):
         engine = self.db.get_bind()
         event.listen(engine, "handle_error", say_when_full)
         event.listen(engine, "connect", _write_ahead)
+        for listener in [*engine.dispatch.engine_connect]:  # it asks whether the file is still there, each time
+            event.remove(engine, "engine_connect", listener)
         engine.dispose()  # connections from before know nothing of it
 
     def init_tornado_application(self) -> None:

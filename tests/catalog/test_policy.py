@@ -11,11 +11,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub_ext.catalog.cel import BadRule, _variables, compile_rule, scene, variables_of, without_nulls
+from hub_ext.catalog.cel import BadRule, Compiled, _variables, compile_rule, scene, variables_of, without_nulls
 from hub_ext.catalog.check import check, check_profile, extremes
 from hub_ext.catalog.loading import Catalog, load
 from hub_ext.catalog.locks import ImagesLock
-from hub_ext.catalog.policy import Enclave, Policy, PolicyRules, merge
+from hub_ext.catalog.policy import Enclave, Policy, PolicyRules, Rule, merge
 from hub_ext.catalog.reports import junit, sarif
 from hub_ext.kubernetes.render import render
 from hub_ext.settings import shipped
@@ -141,6 +141,47 @@ def test_no_subject_whatever_raises(value: Any, kind: str) -> None:
     stage = scene(kind, value, {}, {})
     root = {"request": "request", "pod": "variables"}.get(kind, "object")
     assert stage.holds(compile_rule(f"{root}.a.b == 1", kind)) in (True, False)
+
+
+def as_written(rule: Rule) -> Compiled:
+    """Return a rule that reads named variables as its text does."""
+    return Compiled(cel.compile(rule.cel), whole=True)
+
+
+@given(JSON)
+def test_a_rule_says_the_same_of_variables_of_their_own_as_of_the_whole(value: Any) -> None:
+    for rule in [rule for rule in BASELINE.rules if rule.on != "request"]:
+        for subject in (value, {"spec": value}, {"spec": {"containers": [value]}, "metadata": {"labels": value}}):
+            found = [
+                scene(rule.on, subject, {}, {}).holds(one)
+                for one in (compile_rule(rule.cel, rule.on), as_written(rule))
+            ]
+            assert found[0] == found[1], rule.id
+
+
+def test_no_rule_that_ships_needs_the_variables_as_a_whole() -> None:
+    assert [rule.id for rule in BASELINE.rules if compile_rule(rule.cel, rule.on).whole and rule.on != "request"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("has(variables.spec)", True),
+        ("variables['spec'].containers.all(c, true)", True),
+        ("'variables.spec' == 'variables' + '.spec'", True),
+        ("\"variables.spec\" == 'variables' + '.spec'", True),
+        ("variables.spec.containers.all(c, true) // of variables.spec", True),
+        ("r'variables.spec' == 'variables' + '.spec'", True),
+        ("'''variables.spec''' == 'variables' + '.spec'", True),
+        ("[{'spec': 1}].all(variables, variables.spec == 1)", True),
+        ("[1].all(variables_spec, variables_spec == 1 && variables.spec.containers.all(c, true))", True),
+        ("params.data.variables.spec == 'x'", True),
+    ],
+)
+def test_where_a_name_of_its_own_might_mean_something_else_the_text_stays(text: str, verdict: bool) -> None:
+    rule = compile_rule(text, "pod")
+    assert rule.whole
+    assert scene("pod", RENDERING.pod, {"variables": {"spec": "x"}}, {}).holds(rule) is verdict  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize(
