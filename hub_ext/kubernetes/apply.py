@@ -96,6 +96,14 @@ async def make_new(cluster: Cluster, wanted: Manifest, *, within: float = WITHIN
         await cluster.create(wanted, within=within)
 
 
+async def _make_or_apply(cluster: Cluster, wanted: Manifest, within: float) -> Manifest:
+    """Make an object of a start, which is not there most likely: that costs the API server less than to apply it."""
+    try:
+        return await cluster.create(wanted, within=within)
+    except AlreadyThere:  # an earlier try of this call made it
+        return await cluster.apply(wanted, within=within)
+
+
 async def own(cluster: Cluster, manifest: Manifest, owner: Manifest) -> None:
     """Let an object own another one that is there: whoever deletes it, that goes, too.
 
@@ -182,7 +190,8 @@ async def ensure(cluster: Cluster, rendering: Rendering, *, within: float = WITH
         await check_shared(cluster, rendering.namespace, within=within)
     else:
         await ensure_namespace(cluster, rendering.namespace, within=within)
-    making = [cluster.apply(one, within=within) for one in (rendering.network, *rendering.around)]
+    making = [_make_or_apply(cluster, rendering.network, within)]
+    making += [cluster.apply(one, within=within) for one in rendering.around]
     if rendering.home is not None:
         making.append(_make_once(cluster, rendering.home, within, look_first=True))
     network, *others = await asyncio.gather(*making, return_exceptions=True)
