@@ -100,7 +100,7 @@ def test_a_page_runs_no_script_but_ours_and_has_one_heading(clara: httpx.Client,
     assert answer.status_code == 200, answer.text[:2000]
     assert answer.headers["Cache-Control"] == "no-cache, private"
     assert "unsafe" not in answer.headers["Content-Security-Policy"]
-    assert Active.of(answer.text) == []
+    assert Active.of(answer) == []
     assert answer.text.count("<h1") == 1
     assert answer.text.count("btn-primary") <= 1
 
