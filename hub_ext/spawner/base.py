@@ -206,7 +206,7 @@ class DecidedSpawner(Spawner):
         groups = tuple(group.name for group in self.user.groups)
         asked = Asked(self.start_id, asker, self.user.name, self.name, self.user_options, groups)
         try:
-            decision = await self._in_time(self.ledger.opening.ask(asked))
+            decision = await self._opened(asked)
             if not decision.allowed:
                 raise decision.error()
         except (InvalidInput, Denied) as error:
@@ -216,6 +216,19 @@ class DecidedSpawner(Spawner):
             raise refusal(_sentence(error), status=503, reason="undecided") from None
         form.forget()
         return decision
+
+    async def _opened(self, asked: Asked) -> Decision:
+        """Return the decision; who waits behind many others waits for as long as those are decided in time."""
+        answer = self.ledger.opening.ask(asked)
+        try:
+            while True:
+                try:
+                    return await self._in_time(asyncio.shield(answer))
+                except Unavailable:
+                    if answer.done() or not self.ledger.opening.moves(float(self.settings_of_ours.decision_timeout)):
+                        raise
+        finally:
+            answer.cancel()
 
     async def in_thread(self, call: Callable[..., _T], *arguments: Any) -> _T:
         """Call something that waits for the database, in a thread and not for longer than the settings say.

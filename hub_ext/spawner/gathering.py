@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Generic, TypeVar
@@ -34,6 +35,7 @@ class Gathering(Generic[_One, _Answer]):
         self._most, self._at_once = most, at_once
         self._waiting: list[tuple[_One, asyncio.Future[_Answer]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._answered = float("-inf")
 
     def ask(self, one: _One) -> asyncio.Future[_Answer]:
         """Return the future answer; for one that is cancelled before its turn, nothing is called.
@@ -49,6 +51,14 @@ class Gathering(Generic[_One, _Answer]):
         if len(self._tasks) < self._at_once:
             self._tasks.add(loop.create_task(self._work()))
         return answer
+
+    def moves(self, within: float) -> bool:
+        """Return whether somebody was answered a moment ago.
+
+        Args:
+            within: Seconds.
+        """
+        return time.monotonic() - self._answered < within
 
     async def _work(self) -> None:
         try:
@@ -67,6 +77,7 @@ class Gathering(Generic[_One, _Answer]):
             answers = await call
         except Exception as error:  # noqa: BLE001  # whoever waits is told
             answers = [error] * len(wanted)
+        self._answered = time.monotonic()
         for (_, future), answer in zip(wanted, answers, strict=True):
             if future.done():
                 continue

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from hub_ext.catalog.models import Profile, Spec
 from hub_ext.db.tables import ServerStart
+from hub_ext.db.types import new_id
 from hub_ext.errors import Unavailable
 from hub_ext.spawner.base import StartFailed
 from hub_ext.spawner.ledger import Asked
@@ -107,6 +108,26 @@ async def test_a_decision_that_takes_too_long_starts_nothing(
     with pytest.raises(SpawnException, match=r"within 0\.1 seconds") as caught:
         await start(spawner, GOOD)
     assert caught.value.status_code == 503
+
+
+async def test_who_waits_behind_others_waits_while_those_are_decided_in_time(
+    spawner: Launched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide = spawner.ledger._open
+
+    def slow(*all_of_it: Any) -> Any:
+        time.sleep(1.0)
+        return decide(*all_of_it)
+
+    monkeypatch.setattr(spawner.ledger, "_open", slow)
+    monkeypatch.setattr(spawner.ledger.opening, "_most", 1)
+    spawner.settings_of_ours.decision_timeout = 3.0
+    names = [f"other-{number}" for number in range(4)]
+    others = [spawner.ledger.opening.ask(Asked(new_id("s"), name, name, "", GOOD, ("analysts",))) for name in names]
+    began = time.monotonic()
+    assert await start(spawner, GOOD) == "http://127.0.0.1:1"
+    assert time.monotonic() - began > 3.0
+    assert all(decision.allowed for decision in await asyncio.gather(*others))
 
 
 async def test_a_database_that_is_away_starts_nothing(spawner: Launched, monkeypatch: pytest.MonkeyPatch) -> None:
