@@ -24,7 +24,7 @@ from hub_ext.settings import HubExt
 from hub_ext.signin import names, secret, tokens
 from hub_ext.signin.accounts import Accounts, Arrival, allowed_in
 from hub_ext.signin.handlers import AWAY, Left, SignIn, SignInEnd, SignOut
-from hub_ext.signin.provider import Metadata, Provider, ProviderAway, ProviderRefused
+from hub_ext.signin.provider import NOT_ABOUT_HER, Metadata, Provider, ProviderAway, ProviderRefused
 from hub_ext.signin.sweep import Sweeper
 from hub_ext.signin.tokens import Expected, TokenRefused
 from hub_ext.spawner.ledger import Ledger
@@ -315,6 +315,8 @@ class ProviderAuthenticator(GenericOAuthenticator):
                 claims = await self._believed(found["id_token"], None)
             return await self._with_userinfo(claims, found)
         except ProviderRefused as error:
+            if error.code in NOT_ABOUT_HER:
+                raise ProviderAway(f"it refuses this platform: {error}") from None
             raise NotKnownAnyMore(f"the provider refuses: {error}") from None
 
     # What the provider reports.

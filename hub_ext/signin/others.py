@@ -15,9 +15,11 @@ from jupyterhub.utils import maybe_future
 from tornado.httpclient import HTTPClientError
 from tornado.web import HTTPError
 
+from hub_ext.signin.provider import NOT_ABOUT_HER
+
 log = logging.getLogger(__name__)
 
-_NOT_ABOUT_HER = (b"invalid_client", b"unauthorized_client", b"temporarily_unavailable")  # RFC 6749, 5.2
+_NOT_ABOUT_HER = [one.encode() for one in NOT_ABOUT_HER]
 _LONGEST = 60.0  # seconds that an authenticator gets for an answer
 
 # Errors of a question under way that are no refusal: what is not known is not "no".

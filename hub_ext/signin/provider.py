@@ -48,6 +48,10 @@ class ProviderRefused(Exception):
         self.code = code
 
 
+# What a refusal says of the platform, not of the person that it asked about (RFC 6749, 5.2).
+NOT_ABOUT_HER = frozenset({"invalid_client", "unauthorized_client", "temporarily_unavailable"})
+
+
 @dataclass(frozen=True)
 class Metadata:
     """What a provider says of itself.

@@ -9,7 +9,7 @@ import Provider from 'oidc-provider';
 
 const [hub, secret, host = '127.0.0.1', certificate, key] = process.argv.slice(2);
 const realNow = Date.now;
-const state = { people: new Map(), offset: 0, refresh: true, keys: [newKey()] };
+const state = { people: new Map(), offset: 0, refresh: true, secret, keys: [newKey()] };
 Date.now = () => realNow() + state.offset * 1000;
 
 function newKey() {
@@ -41,7 +41,7 @@ function make() {
     cookies: { keys: ['only for tests'] },
     clients: [{
       client_id: 'hub-ext',
-      client_secret: secret,
+      client_secret: state.secret,
       redirect_uris: [`${hub}/hub/oauth_callback`],
       post_logout_redirect_uris: [`${hub}/hub/login`],
       backchannel_logout_uri: `${hub}/hub/backchannel_logout`,
@@ -83,7 +83,7 @@ const answer = (request, response) => provider.callback()(request, response);
 
 const acts = {
   people: ({ people }) => Object.entries(people).forEach(([sub, one]) => (one ? state.people.set(sub, one) : state.people.delete(sub))),
-  set: ({ values }) => Object.assign(state, values),
+  set: ({ values }) => { Object.assign(state, values); if ('secret' in values) provider = make(); },
   rotate: () => { state.keys = [newKey()]; provider = make(); },
   // What an admin of the provider does: all that somebody was granted is void.
   revoke: ({ sub }) => { for (const [key, one] of kept) if (one.accountId === sub && one.kind !== 'Session') kept.delete(key); },

@@ -79,8 +79,8 @@ class OidcProvider:
 
     @contextlib.contextmanager
     def changed(self, **values: Any) -> Iterator[None]:
-        """Change its clock (`offset`, in seconds), or whether it gives refresh tokens, for a while."""
-        usual = {"offset": 0, "refresh": True}
+        """Change its clock (`offset`, in seconds), whether it gives refresh tokens, or our secret, for a while."""
+        usual = {"offset": 0, "refresh": True, "secret": SECRET}
         self.do("set", values=values)
         try:
             yield

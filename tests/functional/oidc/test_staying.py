@@ -166,6 +166,20 @@ def test_while_the_provider_is_away_nothing_starts_and_that_is_said(world: World
     assert lou.hub("GET", "user").status_code == 200
 
 
+def test_a_secret_of_ours_that_is_good_no_more_takes_nothing_from_anybody(world: World) -> None:
+    world.person("nell")
+    nell = world.sign_in("nell")
+    with world.provider.changed(secret="another, which nobody told the platform of"):  # of a test
+        world.provider.do("expire", sub="nell", kinds=["AccessToken"])
+        deadline = time.monotonic() + 12  # three times what it is asked again after
+        while time.monotonic() < deadline:
+            assert world.tokens_of("nell") > 0
+            time.sleep(0.2)
+        answer = nell.hub("POST", "users/nell/server", START)
+        assert "sign-in provider does not answer" in answer.text
+    assert nell.hub("GET", "user").status_code == 200
+
+
 def test_a_sign_out_that_the_provider_reports_takes_everything_at_once(world: World, script: httpx.Client) -> None:
     world.person("sid")
     sid = world.sign_in("sid")
