@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Generic, TypeVar
@@ -14,6 +17,9 @@ _Answer = TypeVar("_Answer")
 
 class Gathering(Generic[_One, _Answer]):
     """Makes calls together: what comes while all threads are busy waits, and goes as one call then.
+
+    A thread goes on until nothing waits. So what was asked for is done, also where the loop ends before: a Hub that
+    ends stops its servers, and writes that down, in its last moment.
 
     Args:
         call: Called in a thread; returns an answer for each, in order, or the error that it gets.
@@ -33,8 +39,9 @@ class Gathering(Generic[_One, _Answer]):
         self._call = call
         self._threads = threads
         self._most, self._at_once = most, at_once
-        self._waiting: list[tuple[_One, asyncio.Future[_Answer]]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: deque[tuple[_One, asyncio.Future[_Answer]]] = deque()
+        self._busy = 0
+        self._lock = threading.Lock()  # of these two
         self._answered = float("-inf")
 
     def ask(self, one: _One) -> asyncio.Future[_Answer]:
@@ -43,13 +50,12 @@ class Gathering(Generic[_One, _Answer]):
         Args:
             one: What is asked for.
         """
-        loop = asyncio.get_running_loop()
-        if any(task.get_loop() is not loop for task in self._tasks):  # a loop that has ended, in the middle of a call
-            self._tasks, self._waiting = set(), []
-        answer: asyncio.Future[_Answer] = loop.create_future()
-        self._waiting.append((one, answer))
-        if len(self._tasks) < self._at_once:
-            self._tasks.add(loop.create_task(self._work()))
+        answer: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
+        with self._lock:
+            self._waiting.append((one, answer))
+            if self._busy < self._at_once:
+                self._threads.submit(self._work)
+                self._busy += 1
         return answer
 
     def moves(self, within: float) -> bool:
@@ -60,28 +66,33 @@ class Gathering(Generic[_One, _Answer]):
         """
         return time.monotonic() - self._answered < within
 
-    async def _work(self) -> None:
-        try:
-            while self._waiting:
-                taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-                wanted = [pair for pair in taken if not pair[1].done()]
-                if wanted:
-                    await self._make(wanted)
-        finally:  # here, and not in a callback: whoever asks in between would wait for a task that has ended
-            self._tasks -= {task for task in self._tasks if task is asyncio.current_task()}
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                taken = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+                if not taken:  # known under the lock, so that whoever asks from now on has another thread
+                    self._busy -= 1
+                    return
+            wanted = [pair for pair in taken if not pair[1].done()]
+            if wanted:
+                self._make(wanted)
 
-    async def _make(self, wanted: list[tuple[_One, asyncio.Future[_Answer]]]) -> None:
-        call = asyncio.get_running_loop().run_in_executor(self._threads, self._call, [one for one, _ in wanted])
+    def _make(self, wanted: list[tuple[_One, asyncio.Future[_Answer]]]) -> None:
         answers: Sequence[_Answer | Exception]
         try:
-            answers = await call
+            answers = self._call([one for one, _ in wanted])
         except Exception as error:  # noqa: BLE001  # whoever waits is told
             answers = [error] * len(wanted)
         self._answered = time.monotonic()
         for (_, future), answer in zip(wanted, answers, strict=True):
-            if future.done():
-                continue
-            if isinstance(answer, Exception):
-                future.set_exception(answer)
-            else:
-                future.set_result(answer)
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+                future.get_loop().call_soon_threadsafe(_give, future, answer)
+
+
+def _give(future: asyncio.Future[_Answer], answer: _Answer | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

@@ -119,3 +119,17 @@ def test_a_loop_that_has_ended_keeps_nobody_waiting_in_the_next(threads: ThreadP
     asyncio.run(leave())
     desk.go.set()
     assert asyncio.run(asyncio.wait_for(ask(), 30)) == 8
+
+
+def test_what_was_asked_for_is_done_though_the_loop_has_ended(desk: Desk) -> None:
+    threads = ThreadPoolExecutor(1)
+    gathering = Gathering(desk, threads, most=9, at_once=1)
+
+    async def ask() -> None:
+        for number in (1, 2, 3):
+            gathering.ask(number)
+
+    asyncio.run(ask())
+    desk.go.set()
+    threads.shutdown(wait=True)
+    assert sorted(number for numbers in desk.calls for number in numbers) == [1, 2, 3]
