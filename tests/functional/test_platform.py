@@ -44,15 +44,17 @@ def own(tmp_path_factory: pytest.TempPathFactory, platform_class: Any) -> Iterat
     found.password = ""  # it makes its own
     try:
         found.start()
+        until(lambda: "Ctrl-C stops everything" in found.said())
+        found.password = _password_in(found.said())
         yield found
     finally:
         found.close()
 
 
-@pytest.fixture(scope="module")
-def first_words(own: Any) -> str:
-    until(lambda: "Ctrl-C stops everything" in own.said())
-    return str(own.said())
+def _password_in(words: str) -> str:
+    password = re.search(r"Password\s+(\S+)", words)
+    assert password
+    return password[1]
 
 
 def refuse(environ: dict[str, str], seconds: float = 60) -> tuple[int, str]:
@@ -96,16 +98,13 @@ def of_platform(platform: Any) -> list[psutil.Process]:
 # Its first words.
 
 
-def test_the_first_start_shows_address_state_and_password_once(own: Any, first_words: str) -> None:
-    assert f"hub-ext is running at {own.url}" in first_words
-    assert str(own.state) in first_words
-    password = re.search(r"Password\s+(\S+)", first_words)
-    assert password
-    own.password = password[1]
+def test_the_first_start_shows_address_state_and_password_once(own: Any) -> None:
+    assert f"hub-ext is running at {own.url}" in own.said()
+    assert str(own.state) in own.said()
     assert own.login("ana").get("/services/workflows/").status_code == 200
     for path in own.state.rglob("*"):
         if path.is_file() and path.stat().st_size < 10**7:
-            assert password[1].encode() not in path.read_bytes()
+            assert own.password.encode() not in path.read_bytes()
 
 
 def test_its_keys_are_for_its_owner_alone(own: Any) -> None:

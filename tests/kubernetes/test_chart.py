@@ -317,7 +317,7 @@ def test_a_pod_with_too_many_temporary_files_is_replaced_and_nothing_is_lost(rel
     for name in filled.values():
         full.overfill(release, name)
     for name in filled.values():
-        why = release.until(lambda name=name: full.evicted(release, name))
+        why = release.until(lambda name=name: full.evicted(release, name), 240)  # it looks when it has time
         assert 'EmptyDir volume "tmp" exceeds the limit "64Mi"' in why
     release.until(lambda: all(full.is_replaced(release, part, name) for part, name in filled.items()))
     release.wait_until_answers()
