@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import insert, select
@@ -14,7 +15,7 @@ from hub_ext import audit
 from hub_ext.access.budgets import Budgets
 from hub_ext.access.loading import REMEMBERED, load_entitlements
 from hub_ext.catalog.decide import Decision, Facts, Purpose, Request, RuleException, decide
-from hub_ext.catalog.entitled import entitling
+from hub_ext.catalog.entitled import Entitled, entitling
 from hub_ext.catalog.options import shown
 from hub_ext.catalog.snapshot import Catalog
 from hub_ext.db.session import Database
@@ -208,9 +209,8 @@ class DecisionPoint:
         unchecked = standing_of(session, request.user).unchecked(self.settings, now())
         facts = replace(facts, entitlements=hers, unchecked=unchecked)
         decision = decide(request, facts)
-        ended = [*(one.until for one in known), *(one.until for one in hers)]
-        ended += [one.removal_at for one in catalog.standings.values() if one.removal_at is not None]
-        self.catalog.keep(session, catalog, at, before, ended=any(before.clock < one <= at for one in ended))
+        ended = any(before.clock < one <= at for one in _ends(catalog, known, hers))
+        self.catalog.keep(session, catalog, at, before, ended=ended)
         if decision.allowed:
             decision = self.budgets.reserve(session, decision, groups, self.catalog.clock(), use_id)
         return decision, self._record(session, request, decision, object_id, needed_entitlement(decision, facts))
@@ -283,6 +283,15 @@ def _beside(decision: Decision, entitlement: str | None) -> dict[str, Any]:
         "entitlement": entitlement,
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _ends(
+    catalog: Catalog, exceptions: Iterable[RuleException], entitlements: Iterable[Entitled]
+) -> Iterator[datetime]:
+    """Yield when what a decision rests on ends."""
+    yield from (one.until for one in exceptions)
+    yield from (one.until for one in entitlements)
+    yield from (one.removal_at for one in catalog.standings.values() if one.removal_at is not None)
 
 
 def _storable(request: dict[str, Any]) -> dict[str, Any]:

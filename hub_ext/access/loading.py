@@ -20,6 +20,10 @@ GROUP: Kind = "group"
 # How long one that has ended is still told of: "your access ended on …".
 REMEMBERED = timedelta(days=30)
 
+_MINE: Any = Entitlement.__table__
+_FILES: Any = EntitlementImport.__table__
+_COUNTS = or_(_MINE.c.import_id.is_(None), _FILES.c.done_at.is_not(None))  # those of a file once all of it is there
+
 
 def held_by(session: Session, user: str, groups: Collection[str]) -> ColumnElement[bool]:
     """Return the condition on `Entitlement` that it is a person's, or of a group that she is in.
@@ -39,7 +43,7 @@ def _holders(user: str, groups: Collection[str]) -> list[tuple[str, str]]:
 def counted() -> Select[Entitlement]:
     """Return the query of entitlements that count: those of a file only once the whole file is there."""
     joined = select(Entitlement).outerjoin(EntitlementImport, EntitlementImport.id == Entitlement.import_id)
-    return joined.where(or_(Entitlement.import_id.is_(None), EntitlementImport.done_at.is_not(None)))
+    return joined.where(_COUNTS)
 
 
 def load_entitlements(session: Session, user: str, groups: Collection[str], after: datetime) -> tuple[Entitled, ...]:
@@ -62,10 +66,8 @@ def load_entitlements(session: Session, user: str, groups: Collection[str], afte
 @cache
 def _load_query(dialect: str) -> Select[str, str, str, str, datetime, str]:
     """Return the query of each decision, made once: to make it anew takes longer than to execute it."""
-    mine: Any = Entitlement.__table__
-    files: Any = EntitlementImport.__table__
-    columns = (mine.c.id, mine.c.profile, mine.c.kind, mine.c.name, mine.c.until, mine.c.granted_by)
-    whole = or_(mine.c.import_id.is_(None), files.c.done_at.is_not(None))  # as `counted` says it
-    hers = one_of_given(dialect, (mine.c.kind, mine.c.name), "holders")
-    query = select(*columns).select_from(mine.outerjoin(files, files.c.id == mine.c.import_id))
-    return query.where(whole, hers, mine.c.until > bindparam("after")).order_by(mine.c.id)
+    mine = _MINE.c
+    columns = (mine.id, mine.profile, mine.kind, mine.name, mine.until, mine.granted_by)
+    hers = one_of_given(dialect, (mine.kind, mine.name), "holders")
+    query = select(*columns).select_from(_MINE.outerjoin(_FILES, _FILES.c.id == mine.import_id))
+    return query.where(_COUNTS, hers, mine.until > bindparam("after")).order_by(mine.id)

@@ -6,7 +6,6 @@ The image's `jupyterhub_config.py` calls this; the chart sets the environment. N
 from __future__ import annotations
 
 import atexit
-import gc
 import json
 from collections.abc import Mapping
 from importlib import import_module
@@ -85,7 +84,6 @@ def _load(settings: HubExt) -> None:
     import_item(SPAWNERS[settings.runtime][0])
     for module in ("jupyterhub.handlers", "jupyterhub.apihandlers", "oauthenticator.generic"):
         import_module(module)
-    gc.freeze()  # as in the embedded default: what is loaded stays, and is not looked at for garbage any more
 
 
 def _addresses(c: Config, environ: Mapping[str, str]) -> None:

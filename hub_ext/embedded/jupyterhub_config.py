@@ -4,17 +4,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from pathlib import Path
-
-from traitlets import import_item
 
 from hub_ext.app import configure, templates
 from hub_ext.embedded.environment import HubEnvironment
 from hub_ext.people import groups_of_roles
 from hub_ext.settings import HubExt
-from hub_ext.spawner.guard import SPAWNERS
 
 c = get_config()  # type: ignore[name-defined]
 
@@ -64,7 +60,3 @@ c.LocalProxy.traefik_api_password = here.proxy_password
 c.LocalProxy.extra_static_config = {"global": {"checkNewVersion": False, "sendAnonymousUsage": False}}
 
 configure(c, client_suffix=here.cookie_suffix)
-import_item(SPAWNERS[settings.runtime][0])
-# Many starts at once make many objects, and so the collector of garbage would look at all that there are, for 0.15 s,
-# in the middle of the starts. What is loaded by now are modules, classes and functions, which stay: it leaves them out.
-gc.freeze()

@@ -12,16 +12,13 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import structlog
 from kubernetes_asyncio.client import Configuration
-from kubernetes_asyncio.client.rest import RESTClientObject
-from kubernetes_asyncio.config import ConfigException, load_incluster_config, load_kube_config
 
 from hub_ext.errors import Unavailable
+from hub_ext.kubernetes.connecting import configuration_of, connections_to
 from hub_ext.kubernetes.kinds import KINDS
 from hub_ext.kubernetes.objects import Manifest
 from hub_ext.settings import HubExt
@@ -33,7 +30,6 @@ WITHIN = 30.0  # seconds that a call gets, with all its tries
 _ONE_TRY = 15.0  # seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between two tries
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
-_LONGEST_LINE = 2**21  # bytes; an object of a cluster is never larger
 _NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError)
 
 _T = TypeVar("_T")
@@ -125,45 +121,6 @@ async def persist(call: Callable[[], Awaitable[_T]], within: float) -> _T:
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-async def _configuration(kubeconfig: str) -> Configuration:
-    configuration = Configuration()
-    try:
-        if kubeconfig:
-            await load_kube_config(config_file=kubeconfig, client_configuration=configuration, persist_config=False)
-        else:
-            load_incluster_config(client_configuration=configuration)
-    except (ConfigException, OSError) as error:
-        raise Unavailable(
-            f"Where the cluster is cannot be read: {error}", hint="An admin has to look at HubExt.kubeconfig."
-        ) from None
-    return configuration
-
-
-def _connections(configuration: Configuration, most: int | None = None) -> RESTClientObject:
-    """Return what makes requests; it looks at the environment for a proxy now, and never again.
-
-    kubernetes_asyncio has aiohttp look there, and for ~/.netrc, at each request, both in a thread: that takes longer
-    than the request itself, and the API server wants no account of ~/.netrc.
-    """
-    rest = RESTClientObject(configuration, maxsize=most)
-    connector = rest.pool_manager.connector
-    rest.pool_manager.detach()
-    rest.pool_manager = aiohttp.ClientSession(connector=connector, read_bufsize=_LONGEST_LINE)
-    if not rest.proxy:
-        rest.proxy = proxy_of(configuration.host) or ""
-    return rest
-
-
-def proxy_of(url: str) -> str | None:
-    """Return the proxy that the environment names for an address; None for none.
-
-    Args:
-        url: The address.
-    """
-    parts = urlsplit(url)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
-
-
 class Cluster:
     """One API server, as one of its accounts.
 
@@ -175,8 +132,8 @@ class Cluster:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._rest = _connections(configuration)
-        self._streams = _connections(configuration, 0)  # any number: each start that is slow holds one
+        self._rest = connections_to(configuration)
+        self._streams = connections_to(configuration, 0)  # any number: each start that is slow holds one
         self.calls: dict[str, int] = {}  # how many of each kind were made, for figures
         self.seen: set[str] = set()  # namespaces that were there once
 
@@ -190,7 +147,7 @@ class Cluster:
         Raises:
             Unavailable: If the file cannot be read.
         """
-        return cls(await _configuration(kubeconfig))
+        return cls(await configuration_of(kubeconfig))
 
     @classmethod
     async def shared(cls, settings: HubExt) -> Cluster:

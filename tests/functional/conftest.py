@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from playwright.sync_api import Browser
 
 COMMAND = [str(Path(sys.executable).parent / "hub-ext"), "up"]
 ROLES = {"clara": ["curator"], "cora": ["curator"], "rene": ["reviewer"], "aude": ["auditor"], "adam": ["admin"]}
@@ -203,3 +204,12 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 def platform_class() -> type[Platform]:
     """The class of platforms, for tests that need one of their own."""
     return Platform
+
+
+@pytest.fixture(scope="module")  # its loop runs as long: asynchronous tests of the same worker come after it
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, for the tests of a file."""
+    from tests.functional.browser import chromium  # which needs what is above
+
+    with chromium() as found:
+        yield found

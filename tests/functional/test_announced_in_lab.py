@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from hub_ext.db.session import Database
 from hub_ext.db.tables import ServerStart
-from tests.functional.browser import PATIENCE, chromium, visiting
+from tests.functional.browser import PATIENCE, visiting
 from tests.functional.conftest import Platform
 from tests.functional.faults import until
 from tests.functional.owned import API, owned_profile
@@ -21,13 +20,6 @@ from tests.functional.test_api_access import later
 pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform"), pytest.mark.timeout(300)]
 
 NAME = "lasting"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

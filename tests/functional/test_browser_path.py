@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.functional.browser import SERVICE, Visitor, chromium, picture_folder, visiting
+from tests.functional.browser import SERVICE, Visitor, picture_folder, visiting
 from tests.functional.conftest import Platform
 
 pytestmark = [
@@ -48,13 +47,6 @@ open("steps.csv", "w").write("steps\\n6\\n")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where pictures are left: `HUB_EXT_PICTURES`, or the test's own folder."""
     return picture_folder(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser for the tests of this file."""
-    with chromium() as found:
-        yield found
 
 
 def test_the_whole_path(platform: Platform, browser: Browser, pictures: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.functional.browser import PATIENCE, Visitor, chromium, visiting
+from tests.functional.browser import PATIENCE, Visitor, visiting
 from tests.functional.conftest import Platform, clean_environment, running
 
 pytestmark = [
@@ -54,13 +54,6 @@ def town(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Pla
     roles = ",".join(f"{name}=curator" for name in CURATORS)
     settings = {"HUB_EXT_ROLES": roles, "HUB_EXT_APPROVALS_REQUIRED": "2", "HUB_EXT_PROFILES_DIR": str(folder)}
     with running(tmp_path_factory.mktemp("town") / "state", **settings) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser for the tests of this file."""
-    with chromium() as found:
         yield found
 
 

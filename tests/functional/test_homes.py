@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from jupyterhub.slugs import safe_slug
 from playwright.sync_api import Browser
 
-from tests.functional.browser import chromium, visiting
+from tests.functional.browser import visiting
 from tests.functional.conftest import COMMAND, Platform, clean_environment
 from tests.functional.faults import until
 
@@ -53,13 +52,6 @@ def form(client: httpx.Client, address: str, fields: dict[str, Any]) -> httpx.Re
     client.get(PAGE)
     token = client.cookies.get("_xsrf", path="/services/workflows/")
     return client.post(address, data={"_xsrf": token, **fields})
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with chromium() as found:
-        yield found
 
 
 def test_an_admin_sees_who_left_is_told_what_is_lost_and_lets_it_go(

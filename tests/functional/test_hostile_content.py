@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Frame, Page, expect
 
-from tests.functional.browser import SERVICE, Visitor, chromium, visiting
+from tests.functional.browser import SERVICE, Visitor, visiting
 from tests.functional.conftest import Platform
 
 pytestmark = [
@@ -131,12 +131,6 @@ def trap() -> Iterator[Trap]:
         yield found
         found.shutdown()
         thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

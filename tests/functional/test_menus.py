@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.functional.browser import Visitor, chromium, visiting
+from tests.functional.browser import Visitor, visiting
 from tests.functional.conftest import Platform
 
 pytestmark = [
@@ -19,13 +19,6 @@ pytestmark = [
 ]
 
 SCRIPT = "**/bootstrap.bundle.min.js"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

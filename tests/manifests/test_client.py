@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 
 from hub_ext.errors import Unavailable
-from hub_ext.kubernetes.client import AlreadyThere, ApiError, Cluster, NoAnswer, proxy_of
+from hub_ext.kubernetes.client import AlreadyThere, ApiError, Cluster, NoAnswer
+from hub_ext.kubernetes.connecting import proxy_of
 from hub_ext.settings import HubExt
 from tests.manifests.api_server import ApiServer, status
 

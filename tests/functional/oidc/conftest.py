@@ -8,14 +8,13 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
-from playwright.sync_api import Browser
 
 from hub_ext.db.session import Database
 from hub_ext.db.tables import Account, Run
 from hub_ext.db.types import now
-from tests.functional.browser import chromium
 from tests.functional.conftest import Platform
 from tests.functional.oidc.people import SignedIn
 from tests.functional.oidc.provider import CLIENT, SECRET, OidcProvider
@@ -115,19 +114,21 @@ class World:
         self.provider.close()
 
 
+_World = TypeVar("_World", bound=World)
+
+
+@contextlib.contextmanager
+def started(world: _World) -> Iterator[_World]:
+    """Start a platform beside its provider, and end both in any case."""
+    try:
+        world.platform.start()
+        yield world
+    finally:
+        world.close()
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A platform and its provider: leave both running, and use accounts of your own."""
-    found = World(tmp_path_factory.mktemp("oidc"))
-    try:
-        found.platform.start()
-        yield found
-    finally:
-        found.close()
-
-
-@pytest.fixture(scope="module")  # its loop runs as long: asynchronous tests of the same worker come after it
-def browser() -> Iterator[Browser]:
-    """A browser without a window in it."""
-    with chromium() as found:
+    with started(World(tmp_path_factory.mktemp("oidc"))) as found:
         yield found

@@ -15,7 +15,7 @@ import pytest
 
 from tests.functional.conftest import Platform, clean_environment, free_port
 from tests.functional.faults import until
-from tests.functional.oidc.conftest import World
+from tests.functional.oidc.conftest import World, started
 from tests.functional.oidc.people import SERVICE, SignedIn
 from tests.functional.oidc.provider import CLIENT, SECRET
 from tests.functional.oidc.test_staying import START, has_server, run_of, server_of
@@ -90,12 +90,8 @@ class Others(World):
 @pytest.fixture(scope="module")
 def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Others]:
     """Such a Hub."""
-    found = Others(tmp_path_factory.mktemp("others"))
-    try:
-        found.platform.start()
+    with started(Others(tmp_path_factory.mktemp("others"))) as found:
         yield found
-    finally:
-        found.close()
 
 
 def with_a_server_and_a_token(others: Others, name: str) -> SignedIn:
