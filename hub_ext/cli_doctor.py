@@ -21,12 +21,15 @@ _STYLE = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def _findings(settings: HubExt, hub_database: str, url: str) -> Iterator[Finding]:
-    from hub_ext.catalog.loading import PolicyFiles
+    from hub_ext.catalog.loading import PolicyFiles, ProfileFiles
     from hub_ext.doctor import certificates, cluster, network, platform
 
     yield from platform.look(settings, hub_database)
     if settings.runtime == "kubernetes":
-        yield from cluster.look(settings, PolicyFiles(settings.profiles, str(settings.enclave)).read().enclave)
+        profiles, _ = ProfileFiles(settings.profiles).read()
+        homes = any(one.spec.storage.home for one in profiles)
+        enclave = PolicyFiles(settings.profiles, str(settings.enclave)).read().enclave
+        yield from cluster.look(settings, enclave, homes=homes)
         if closed := os.environ.get("HUB_EXT_CLOSED_ADDRESS"):
             yield network.closed(closed)
     public, proxy = (os.environ.get(name, "") for name in ("HUB_EXT_PUBLIC_URL", "HUB_EXT_PROXY_TLS"))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from hub_ext.catalog.policy import Enclave
+from hub_ext.doctor import pods, storage
 from hub_ext.doctor.finding import Finding, ok
 from hub_ext.errors import HubExtError
 from hub_ext.kubernetes import objects, places
@@ -30,12 +31,13 @@ _ONE_FOR_ALL = "Where that is not to be: one namespace for everybody, shared_nam
 _POLICY = "`hub-ext policy export | kubectl apply -f -`, or admissionPolicy.enabled in the chart."
 
 
-def look(settings: HubExt, enclave: Enclave) -> Iterator[Finding]:
+def look(settings: HubExt, enclave: Enclave, *, homes: bool) -> Iterator[Finding]:
     """Look at the cluster.
 
     Args:
         settings: All settings.
         enclave: The network.
+        homes: Whether a profile has a home.
     """
 
     async def all_of_it() -> list[Finding]:
@@ -44,7 +46,7 @@ def look(settings: HubExt, enclave: Enclave) -> Iterator[Finding]:
         except HubExtError as error:
             return [Finding("cluster", "fail", error.detail, error.hint)]
         try:
-            return [one async for one in _cluster(cluster, enclave)]
+            return [one async for one in _cluster(cluster, enclave, homes)]
         except (ApiError, HubExtError) as error:
             detail = error.message if isinstance(error, ApiError) else error.detail
             return [Finding("cluster", "fail", detail[:300], "Is its address right, and the way to it open?")]
@@ -54,7 +56,7 @@ def look(settings: HubExt, enclave: Enclave) -> Iterator[Finding]:
     yield from asyncio.run(all_of_it())
 
 
-async def _cluster(cluster: Cluster, enclave: Enclave) -> AsyncIterator[Finding]:
+async def _cluster(cluster: Cluster, enclave: Enclave, homes: bool) -> AsyncIterator[Finding]:
     version = await cluster.request("GET", "/version", within=_WITHIN)
     number = tuple(int("".join(filter(str.isdigit, str(version[key])))) for key in ("major", "minor"))
     said = str(version["gitVersion"])
@@ -71,6 +73,9 @@ async def _cluster(cluster: Cluster, enclave: Enclave) -> AsyncIterator[Finding]
     if not shared:
         yield await _makes(cluster, made)
     yield await _confined(cluster, made, shared)
+    yield await storage.look(cluster, enclave, homes=homes)
+    for one in await pods.look(cluster, enclave.spec.system_namespace):
+        yield one
 
 
 async def _reads(cluster: Cluster, shared: str | None) -> Finding:

@@ -46,4 +46,5 @@ KINDS: Mapping[str, Kind] = {
     "Pod": Kind("/api/v1", "pods"),
     "ResourceQuota": Kind("/api/v1", "resourcequotas"),
     "Secret": Kind("/api/v1", "secrets"),
+    "StorageClass": Kind("/apis/storage.k8s.io/v1", "storageclasses", namespaced=False),
 }

@@ -56,8 +56,12 @@ _ROOM = (
         group="networking.k8s.io",
     ),
 )
-_MADE_BY_ADMINS = ("namespaces", "resourcequotas", "limitranges")  # where everybody shares one namespace
+# Where everybody shares one namespace: what admins make, and what is in no namespace.
+_NOT_SHARED = ("namespaces", "resourcequotas", "limitranges", "storageclasses")
 _EVENTS = Right("events", ("list", "watch"), "Says in plain words why something does not start.")
+_CLASSES = Right(
+    "storageclasses", ("list",), "`hub-ext doctor` says whether homes can be made: of which class?", "storage.k8s.io"
+)
 
 RIGHTS: Mapping[str, tuple[Right, ...]] = {
     HUB: (
@@ -76,6 +80,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         ),
         Right("secrets", ("create", "delete"), "A server's own token, which the pod reads from there."),
         _EVENTS,
+        _CLASSES,
     ),
     SERVICE: (
         *_ROOM,
@@ -83,6 +88,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         Right("pods", ("get", "list", "watch"), "Says how a run's pod ended: out of memory, evicted, node gone."),
         Right("secrets", ("create", "delete"), "A run's token and secret parameters, deleted when it ends."),
         _EVENTS,
+        _CLASSES,
     ),
 }
 
@@ -114,7 +120,7 @@ def rights(account: str, shared: str | None = None) -> tuple[Right, ...]:
     if not shared:
         return RIGHTS[account]
     look = Right("namespaces", ("get",), "The namespace of everybody: is it there, with its labels?", names=(shared,))
-    kept = [one for one in RIGHTS[account] if one.resource not in _MADE_BY_ADMINS]
+    kept = [one for one in RIGHTS[account] if one.resource not in _NOT_SHARED]
     # A home is called by its person there; the policy of the cluster keeps the account from what is not ours.
     return look, *(replace(one, names=()) if one.resource == "persistentvolumeclaims" else one for one in kept)
 

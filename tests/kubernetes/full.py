@@ -113,10 +113,21 @@ def signs_in(release: Release, name: str) -> str:
 
 
 def doctor(release: Release) -> dict[str, str]:
-    """Return what the doctor says is wrong: part → detail. Its exit status says that something is."""
-    asked = "hub-ext doctor --json || true"
-    found = json.loads(release.kubectl("exec", "deploy/hub-ext-service", "-c", "service", "--", "sh", "-c", asked))
-    return {one["what"]: one["detail"] for one in found if one["state"] != "ok"}
+    """Return what the doctor says is wrong: part → detail."""
+    return {one["what"]: one["detail"] for one in _doctor(release) if one["state"] != "ok"}
+
+
+def told_of_pods(release: Release) -> list[tuple[str, str]]:
+    """Return what the doctor says of pods that are over: detail and advice of each line."""
+    return [(one["detail"], one["advice"]) for one in _doctor(release) if one["what"] == "pods"]
+
+
+def _doctor(release: Release) -> list[dict[str, str]]:
+    asked = "hub-ext doctor --json || true"  # its exit status says that something is wrong
+    found: list[dict[str, str]] = json.loads(
+        release.kubectl("exec", "deploy/hub-ext-service", "-c", "service", "--", "sh", "-c", asked)
+    )
+    return found
 
 
 def restarts(release: Release) -> Mapping[str, int]:

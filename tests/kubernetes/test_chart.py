@@ -109,7 +109,8 @@ def test_the_doctor_finds_nothing_wrong(release: Release) -> None:
     states = {one["what"]: one["state"] for one in found}
     for what in ("database", "the Hub's database", "result store", "profiles", "rights", "namespaces"):
         assert states[what] == "ok", found
-    assert states["admission policy"] == "ok", found
+    for what in ("admission policy", "storage class", "pods"):
+        assert states[what] == "ok", found
     if release.cluster.local is not None:  # whose network holds policies
         assert states["network policies"] == "ok", found
 
@@ -321,6 +322,9 @@ def test_a_pod_with_too_many_temporary_files_is_replaced_and_nothing_is_lost(rel
         assert 'EmptyDir volume "tmp" exceeds the limit "64Mi"' in why
     release.until(lambda: all(full.is_replaced(release, part, name) for part, name in filled.items()))
     release.wait_until_answers()
+    told = full.told_of_pods(release)
+    for part, name in filled.items():
+        assert any(name in detail and f"Raise `{part}.scratch`" in advice for detail, advice in told), told
     release.until(lambda: zoe.client.get(f"/user/{zoe.name}/api").status_code == 200)
     assert zoe.ends(run) == ("succeeded", "")
     zoe.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hub_ext.kubernetes.admission import HAS_TEMPLATE
-from hub_ext.kubernetes.rbac import HUB, RIGHTS, SERVICE, Right, as_dicts, manifests
+from hub_ext.kubernetes.rbac import HUB, RIGHTS, SERVICE, Right, as_dicts, manifests, rights
 
 EVERY = [(account, right) for account, rights in RIGHTS.items() for right in rights]
 WRITES = {"create", "update", "patch", "delete"}
@@ -44,8 +44,15 @@ def test_every_kind_that_makes_pods_is_held_against_the_policy() -> None:
 
 def test_no_kind_of_configuration_or_rights_is_among_them() -> None:
     groups = {right.group for _, right in EVERY}
-    assert groups == {"", "batch", "networking.k8s.io"}
+    assert groups == {"", "batch", "networking.k8s.io", "storage.k8s.io"}
     assert not {right.resource for _, right in EVERY} & {"configmaps", "serviceaccounts", "nodes", "services"}
+
+
+def test_what_is_in_no_namespace_is_only_read() -> None:
+    classes = [right.verbs for _, right in EVERY if right.resource == "storageclasses"]
+    assert classes == [("list",), ("list",)]
+    for account in RIGHTS:  # where everybody shares one namespace, a Role could not give it
+        assert "storageclasses" not in {one.resource for one in rights(account, "everybody")}
 
 
 def test_each_account_is_bound_to_its_own_role() -> None:
