@@ -28,7 +28,7 @@ import httpx
 from benchmarks.crowd_people import Crowd, Load, Side
 from benchmarks.harness import PASSWORD, percentile, show, summary
 from benchmarks.kubernetes_scale import Responder, simulated, until_ready
-from benchmarks.pods import memory, pods_of, processor
+from benchmarks.pods import Pod, memory, pods_of, processor
 from benchmarks.stock_pods import stock_pods
 from tests.kubernetes.accounts import _keep_looking
 from tests.kubernetes.charts import Release
@@ -77,6 +77,19 @@ def start_servers(url: str, names: Sequence[str], body: dict[str, Any]) -> float
     return time.monotonic() - began
 
 
+def at_rest(pods: list[Pod]) -> dict[str, Any]:
+    """Return what a platform needs while nobody asks for anything.
+
+    Args:
+        pods: Its pods.
+    """
+    held, before = memory(pods), processor(pods)
+    time.sleep(REST)
+    after = processor(pods)
+    shares = {part: round((after[part] - before[part]) / REST, 4) for part in after}
+    return {"memory at rest (MB)": held, "processor at rest (share of a core)": shares}
+
+
 def measure(cluster: UsedCluster, namespace: str, side: Side, load: Load, body: dict[str, Any]) -> dict[str, Any]:
     """Look at a platform at rest, then with everybody there.
 
@@ -89,13 +102,7 @@ def measure(cluster: UsedCluster, namespace: str, side: Side, load: Load, body: 
     """
     say(f"a look at rest, in {namespace}")
     pods = pods_of(cluster, namespace)
-    told: dict[str, Any] = {"memory at rest (MB)": memory(pods)}
-    before = processor(pods)
-    time.sleep(REST)
-    after = processor(pods)
-    told["processor at rest (share of a core)"] = {
-        part: round((after[part] - before[part]) / REST, 4) for part in after
-    }
+    told = at_rest(pods)
     names = [f"p{number}" for number in range(load.people)]
     crowd = Crowd(side, load, names)
     try:

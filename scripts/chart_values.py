@@ -1,10 +1,8 @@
-"""The chart's values, in one place: values.yaml, values.schema.json and docs/reference/values.md are made from here."""
+"""The chart's values, in one place; `chart_files.py` makes values.yaml, their schema and their reference from here."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +10,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
 
-from hub_ext.catalog.policy import EnclaveSpec
 from hub_ext.settings import HubExt
 
 Text = str
@@ -339,85 +336,3 @@ class Chart(Values):
         True, description="Volumes and keys stay when the release is uninstalled; a new one of its name finds them."
     )
     global_: Object = Field({}, alias="global", description="Nothing: Helm gives it to every chart.")
-
-
-def _children(model: type[BaseModel]) -> Iterator[tuple[str, Any, type[BaseModel] | None]]:
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        is_model = isinstance(inner, type) and issubclass(inner, BaseModel)
-        yield field.alias or name, field, inner if is_model else None
-
-
-def schema() -> str:
-    """Return values.schema.json."""
-    found = Chart.model_json_schema()
-    found["$schema"] = "http://json-schema.org/draft-07/schema#"
-    found["definitions"] = found.pop("$defs") | _enclave_definitions()
-    found["definitions"]["Enclave"]["properties"]["spec"] = {"$ref": "#/definitions/EnclaveSpec"}
-    text = json.dumps(_plain(found), indent=2, ensure_ascii=False) + "\n"
-    return text.replace("#/$defs/", "#/definitions/")
-
-
-def _enclave_definitions() -> dict[str, Any]:
-    """Return what an enclave may say, from its own model; what it must say is looked at when it is read."""
-    found = EnclaveSpec.model_json_schema()
-    inner = found.pop("$defs")
-    for one in ("system_namespace", "local"):
-        del found["properties"][one]
-    found["required"] = []
-    return {"EnclaveSpec": found, **inner}
-
-
-def _plain(node: Any) -> Any:
-    """Return a schema without what only repeats the name of a property, and without defaults (values.yaml has them)."""
-    if isinstance(node, dict):
-        dropped = {"default"} | ({"title"} if isinstance(node.get("title"), str) else set())
-        return {key: _plain(value) for key, value in node.items() if key not in dropped}
-    return [_plain(one) for one in node] if isinstance(node, list) else node
-
-
-def values() -> str:
-    """Return values.yaml."""
-    lines = ["# Made from scripts/chart_values.py by scripts/generate.py; do not edit.", ""]
-    lines += _yaml(Chart, "")
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _yaml(model: type[BaseModel], indent: str) -> list[str]:
-    lines: list[str] = []
-    for name, field, inner in _children(model):
-        if name == "global":
-            continue
-        about = field.description or (inner.__doc__ if inner else "") or ""
-        if not indent and lines:
-            lines.append("")
-        if inner is None:
-            lines += [f"{indent}# {about}", f"{indent}{name}: {json.dumps(field.default, ensure_ascii=False)}"]
-        elif inner is Settings:
-            lines += [f"# {about}", f"{name}: {{}}"]
-        else:
-            lines += [f"{indent}# {about}", f"{indent}{name}:", *_yaml(inner, indent + "  ")]
-    return lines
-
-
-def reference() -> str:
-    """Return docs/reference/values.md."""
-    lines = ["# Values of the chart", "", "Made from `scripts/chart_values.py` by `scripts/generate.py`; do not edit."]
-    lines += ["A value that is not here is refused by its name, and so is one of a wrong type.", ""]
-    lines += ["| value | default | meaning |", "| --- | --- | --- |", *_rows(Chart, "")]
-    return "\n".join(lines) + "\n"
-
-
-def _rows(model: type[BaseModel], path: str) -> Iterator[str]:
-    for name, field, inner in _children(model):
-        about = (field.description or (inner.__doc__ if inner else "") or "").replace("|", "\\|")
-        if name == "global":
-            continue
-        if inner is None:
-            default = (
-                "" if inner is None and model is Settings else f"`{json.dumps(field.default, ensure_ascii=False)}`"
-            )
-            yield f"| `{path}{name}` | {default} | {about} |"
-        else:
-            yield f"| **`{path}{name}`** | | {about} |"
-            yield from _rows(inner, f"{path}{name}.")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import chart_files
 import chart_templates
-import chart_values
 import click
 import dashboard
 
@@ -119,9 +119,9 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/reference/profile.schema.json": partial(schema, "profile"),
     "hub_ext/web/openapi.json": openapi,
     "monitoring/dashboard.json": dashboard.dashboard,
-    "docs/reference/values.md": chart_values.reference,
-    "helm/hub-ext/values.yaml": chart_values.values,
-    "helm/hub-ext/values.schema.json": chart_values.schema,
+    "docs/reference/values.md": chart_files.reference,
+    "helm/hub-ext/values.yaml": chart_files.values,
+    "helm/hub-ext/values.schema.json": chart_files.schema,
     "helm/hub-ext/templates/accounts.yaml": chart_templates.accounts,
     "helm/hub-ext/templates/admission.yaml": chart_templates.admission,
     **{name: partial(file.read_text, "utf-8") for name, file in chart_templates.profiles().items()},
