@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 TRIES = 3
+_SHORTEST, _LONG, _LONGEST = 0.05, 0.25, 0.5  # seconds
 
 
 def kept_within(seconds: float, attempt: Callable[[], float], tries: int = TRIES) -> None:
@@ -33,3 +34,21 @@ class Watch:
     def __call__(self) -> float:
         """Return how long ago that was, in seconds."""
         return time.monotonic() - self._began
+
+
+class Pauses:
+    """Pauses of who asks again and again whether something is there yet.
+
+    Each answer costs processor that who is waited for could use. So a pause is a twentieth of the wait so far, within
+    bounds, and no shorter than the last answer took (kubectl, say, is a program that starts each time).
+    """
+
+    def __init__(self) -> None:
+        self._began = self._asked = time.monotonic()
+
+    def __call__(self) -> None:
+        """Pause before the next question."""
+        now = time.monotonic()
+        waited, answered = now - self._began, now - self._asked
+        time.sleep(max(_SHORTEST, min(waited / 20, _LONG), min(answered, _LONGEST)))
+        self._asked = time.monotonic()

@@ -20,6 +20,8 @@ import psutil
 import pytest
 from playwright.sync_api import Browser
 
+from tests.timing import Pauses
+
 COMMAND = [str(Path(sys.executable).parent / "hub-ext"), "up"]
 ROLES = {"clara": ["curator"], "cora": ["curator"], "rene": ["reviewer"], "aude": ["auditor"], "adam": ["admin"]}
 HEALTH = "/services/workflows/api/v1/health"
@@ -85,14 +87,14 @@ class Platform:
 
     def wait_until_up(self, seconds: float = 120) -> None:
         """Wait until the sharing service is healthy."""
-        deadline = time.monotonic() + seconds
+        deadline, pause = time.monotonic() + seconds, Pauses()
         while time.monotonic() < deadline:
             assert self.process is not None
             assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.said()}"
             with contextlib.suppress(httpx.HTTPError):
                 if httpx.get(self.url + HEALTH, trust_env=False, timeout=5).status_code == 200:
                     return
-            time.sleep(0.05)
+            pause()
         pytest.fail(f"not up within {seconds} s: {self.said()}")
 
     def said(self) -> str:

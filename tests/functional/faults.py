@@ -23,6 +23,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from tests.functional.conftest import COMMAND, HEALTH, Platform
+from tests.timing import Pauses
 
 API = "/services/workflows/api/v1"
 ENDED = {"succeeded", "failed", "cancelled", "lost"}
@@ -68,13 +69,13 @@ def book(*sources: str, parameters: str = PARAMETERS) -> dict[str, Any]:
 
 def until(look: Callable[[], _T | None], seconds: float = PATIENCE, what: object = "") -> _T:
     """Wait for a look to find something, and return it; errors of a connection count as nothing."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, Pauses()
     while True:
         with contextlib.suppress(httpx.TransportError):
             if found := look():
                 return found
         assert time.monotonic() < deadline, f"not within {seconds} s: {what() if callable(what) else what}"
-        time.sleep(0.03)
+        pause()
 
 
 def alive(process: psutil.Process) -> bool:

@@ -19,6 +19,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.timing import Pauses
+
 pytestmark = [pytest.mark.functional]
 
 QUICK = {"profile": "quick-look"}
@@ -27,13 +29,13 @@ COMMAND = str(Path(sys.executable).parent / "hub-ext")
 
 def until(what: Callable[[], Any], seconds: float = 60) -> Any:
     """Return the first true value; fail after a while. What does not answer yet is asked again."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, Pauses()
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.HTTPError, AssertionError):
             found = what()
             if found:
                 return found
-        time.sleep(0.05)
+        pause()
     return pytest.fail("it did not happen in time")
 
 

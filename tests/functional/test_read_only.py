@@ -21,6 +21,7 @@ from hub_ext.web.api.routes import ROUTES
 from hub_ext.web.application import all_routes
 from hub_ext.web.base import BaseHandler
 from tests.functional.conftest import Platform, clean_environment, running
+from tests.timing import Pauses
 
 pytestmark = [pytest.mark.functional, pytest.mark.xdist_group("platform")]
 
@@ -63,10 +64,10 @@ def notebook() -> dict[str, Any]:
 
 
 def wait_for(look: Callable[[], Any], seconds: float = 90.0) -> Any:
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, Pauses()
     while not (found := look()):
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        pause()
     return found
 
 

@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.timing import Watch, kept_within
+from tests.timing import Pauses, Watch, kept_within
 
 pytestmark = [pytest.mark.functional]
 
@@ -21,12 +21,12 @@ QUICK = {"profile": "quick-look"}
 
 def until(what: Callable[[], Any], seconds: float = 30) -> Any:
     """Return the first true value; fail after a while."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, Pauses()
     while time.monotonic() < deadline:
         found = what()
         if found:
             return found
-        time.sleep(0.05)
+        pause()
     return pytest.fail("it did not happen in time")
 
 

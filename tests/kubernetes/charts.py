@@ -23,6 +23,7 @@ from tests.cluster.builds import HELM
 from tests.cluster.layout import PROJECT
 from tests.functional.conftest import HEALTH, Platform
 from tests.kubernetes.platforms import PATIENCE, approve
+from tests.timing import Pauses
 
 if TYPE_CHECKING:
     from tests.filling import Disk
@@ -242,10 +243,10 @@ class Release(Platform):
 
     def until(self, what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
         """Return the first true answer; a test that gets none shows what is known of the release."""
-        deadline = time.monotonic() + seconds
+        deadline, pause = time.monotonic() + seconds, Pauses()
         while not (found := what()):
             assert time.monotonic() < deadline, self.told()
-            time.sleep(0.05)
+            pause()
         return found
 
     def told(self) -> str:

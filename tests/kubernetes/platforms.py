@@ -21,6 +21,7 @@ from tests.functional.conftest import Platform
 from tests.kubernetes.api_proxy import ApiProxy
 from tests.kubernetes.door import Door
 from tests.kubernetes.silent import silent
+from tests.timing import Pauses
 
 if TYPE_CHECKING:
     from tests.kubernetes.conftest import UsedCluster
@@ -77,10 +78,10 @@ def wait_for(what: Callable[[], Any], seconds: float = PATIENCE, told: str = "it
         seconds: How long.
         told: What went wrong when none came.
     """
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, Pauses()
     while not (found := what()):
         assert time.monotonic() < deadline, told
-        time.sleep(0.05)
+        pause()
     return found
 
 

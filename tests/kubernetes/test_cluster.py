@@ -14,6 +14,7 @@ import pytest
 
 from tests.cluster.errors import ClusterError
 from tests.kubernetes.conftest import UsedCluster
+from tests.timing import Pauses
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
@@ -67,13 +68,13 @@ def pod(image: str, name: str, *command: str, claim: str = "") -> dict[str, Any]
 
 def finished(cluster: UsedCluster, namespace: str, name: str, seconds: float = 120) -> tuple[str, str]:
     """Wait for a pod to end; return how, and what it printed."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, Pauses()
     while True:
         phase = cluster.kubectl.json("get", "pod", name, "-n", namespace)["status"]["phase"]
         if phase in {"Succeeded", "Failed"}:
             return phase, cluster.kubectl("logs", name, "-n", namespace)
         assert time.monotonic() < deadline, cluster.kubectl("describe", "pod", name, "-n", namespace)
-        time.sleep(0.2)
+        pause()
 
 
 def put(cluster: UsedCluster, namespace: str, *manifests: dict[str, Any]) -> None:

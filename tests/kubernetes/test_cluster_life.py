@@ -18,6 +18,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError, Refused
 from tests.cluster.layout import PROJECT, Layout
 from tests.cluster.traces import difference, traces
+from tests.timing import Pauses
 
 PATIENCE = 240.0  # seconds; the machine may be busy
 POD = """
@@ -72,10 +73,10 @@ def called(cluster: Cluster, *arguments: str) -> str:
 
 def until(done: Callable[[], object], what: str) -> None:
     """Wait for something to be so."""
-    deadline = time.monotonic() + PATIENCE
+    deadline, pause = time.monotonic() + PATIENCE, Pauses()
     while not done():
         assert time.monotonic() < deadline, what
-        time.sleep(0.05)
+        pause()
 
 
 def phase(cluster: Cluster, pod: str) -> str:

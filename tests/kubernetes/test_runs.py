@@ -18,6 +18,7 @@ import pytest
 from hub_ext.kubernetes.places import namespace_name
 from tests.functional.conftest import Platform
 from tests.kubernetes.platforms import approve
+from tests.timing import Pauses
 
 if TYPE_CHECKING:
     from tests.kubernetes.conftest import UsedCluster
@@ -56,10 +57,10 @@ def free_port(host: str) -> int:
 
 
 def wait_for(look: Callable[[], Any], seconds: float = PATIENCE, told: Callable[[], Any] = lambda: "") -> Any:
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, Pauses()
     while not (found := look()):
         assert time.monotonic() < deadline, told()
-        time.sleep(0.05)
+        pause()
     return found
 
 
