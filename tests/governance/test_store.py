@@ -319,6 +319,7 @@ def test_an_enclave_that_is_not_there_denies_everything(
     ]
 
 
+@pytest.mark.backends("sqlite")  # a child is at work until it is ended, and asks no database
 def test_a_rule_that_runs_for_ever_is_refused_by_its_name(
     store: CatalogStore, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:

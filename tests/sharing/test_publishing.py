@@ -263,8 +263,8 @@ def test_the_same_content_at_once_is_made_once(publish, make_notebook, database)
     assert len(acts(database)) == 1
 
 
-PROCESS = """
-import sys
+PROCESSES = """
+import os, sys
 from hub_ext.db.session import Database
 from hub_ext.decisions import CatalogStore
 from hub_ext.people import Person
@@ -272,14 +272,33 @@ from hub_ext.settings import HubExt
 from hub_ext.sharing.publishing import Draft, Publisher
 from hub_ext.store import Store
 
-settings = HubExt.from_environment()
-publisher = Publisher(Database(settings.database), Store(settings.results), CatalogStore(settings), settings)
-print("ready", flush=True)
-sys.stdin.readline()
-for path in sys.argv[1:]:
-    with open(path, "rb") as file:
-        found = publisher.publish(Person("amy", frozenset({"analysts"})), Draft(file.read(), "rain"))
-    print(found.version, found.created, flush=True)
+ready, go = os.pipe(), os.pipe()
+
+def publish(*paths):
+    settings = HubExt.from_environment()
+    publisher = Publisher(Database(settings.database), Store(settings.results), CatalogStore(settings), settings)
+    os.write(ready[1], b".")
+    os.read(go[0], 1)
+    for path in paths:
+        with open(path, "rb") as file:
+            found = publisher.publish(Person("amy", frozenset({"analysts"})), Draft(file.read(), "rain"))
+        os.write(1, f"{os.getpid()} {found.version} {found.created}\\n".encode())  # one line, whole
+
+same, *others = sys.argv[1:]
+children = []
+for other in others:  # each loads its modules with us, and its database by itself
+    children.append(os.fork())
+    if not children[-1]:
+        try:
+            publish(same, other)
+        except BaseException as error:
+            print(repr(error), file=sys.stderr, flush=True)
+            os._exit(1)
+        os._exit(0)
+for _ in children:
+    assert os.read(ready[0], 1)
+os.write(go[1], b"." * len(children))
+sys.exit(max(os.waitpid(child, 0)[1] for child in children) != 0)
 """
 
 
@@ -290,20 +309,14 @@ def test_processes_at_once_agree_too(settings, database, make_notebook, tmp_path
         path.write_bytes(make_notebook(name))
         paths.append(str(path))
     environment = {**os.environ, **settings.to_environment()}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", PROCESS, paths[0], path], env=environment, text=True,
-                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for path in paths[1:]
-    ]  # fmt: skip
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    lines = [process.communicate(timeout=60)[0].split() for process in processes]
-    assert all(process.returncode == 0 for process in processes)
-    assert sum(line[1] == "True" for line in lines) == 1, "the content that all have is made by one"
-    assert len({line[0] for line in lines}) == 1
+    command = [sys.executable, "-c", PROCESSES, *paths]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    first = [next(line for line in lines if line[0] == process) for process in {line[0] for line in lines}]
+    assert len(first) == 3
+    assert sum(line[2] == "True" for line in first) == 1, "the content that all have is made by one"
+    assert len({line[1] for line in first}) == 1
     assert sorted(version.number for version in rows(database, Version)) == [1, 2, 3, 4]
 
 
