@@ -3,11 +3,15 @@
 `python -m benchmarks.kubernetes_scale --servers 500` for more of them.
 
 The pods are simulated (kwok): each is ready at once, at the address of one small responder on this machine, so that
-what is measured is the Hub. Both Hubs ask the API server through a proxy that counts, and both tell their routes to a
+what is measured is the Hub. All Hubs ask the API server through a proxy that counts, and tell their routes to a
 configurable-http-proxy, as in the chart. It needs a cluster of one's own whose nodes may be closed for a while (`make
 cluster`).
 
-Both are asked alike: each person has a token of her own, and follows her start's progress as the
+Two more figures stand beside that pair: a stock Hub that makes a namespace for each person, too
+(`KubeSpawner.enable_user_namespaces`; it makes nothing else in it), and people who come back: everybody who started at
+once stops, and starts at once again.
+
+All are asked alike: each person has a token of her own, and follows her start's progress as the
 waiting page does. (Asking again and again whether a server is ready, which nobody does, would be most of the figure,
 and the more of it, the slower the machine is.)
 """
@@ -35,6 +39,7 @@ import psutil
 import yaml
 
 from benchmarks import charts_proxy
+from benchmarks.counting import Counting
 from benchmarks.harness import free_port, pss, show
 from benchmarks.kubernetes_start import stock
 from tests.cluster.builds import KWOK
@@ -46,7 +51,13 @@ PORT = 8888  # that both expect a server on
 NODES = 5
 ROOM = {"cpu": "1k", "memory": "1Ti", "ephemeral-storage": "10Ti", "pods": "1000"}  # kwok alone gives no storage
 IDLE = 20.0  # seconds
+AFTER = 5.0  # seconds in which a Hub may do what waited while many started; what it asks then counts
 Ask = Callable[[int], None]
+_OF_STOCK = "hub-ext-benchmark=stock"  # label of namespaces that a stock Hub makes
+_NAMESPACES = """
+c.KubeSpawner.enable_user_namespaces = True
+c.KubeSpawner.user_namespace_labels = {"hub-ext-benchmark": "stock"}
+"""
 _PROXY = 'c.JupyterHub.proxy_class = "configurable-http-proxy"\n'
 
 _ANSWER = json.dumps({"version": "0"}).encode()
@@ -183,38 +194,64 @@ def until_ready(client: httpx.Client, user: str, body: dict[str, Any]) -> None:
     raise RuntimeError(message)
 
 
-def measure(hub: psutil.Process, api: ApiProxy, ask: Ask, many: int) -> dict[str, Any]:
-    """Start one, then so many at once, then as many again; look at the Hub afterwards."""
+def until_stopped(client: httpx.Client, user: str) -> None:
+    """Stop a server, and wait until the Hub has none."""
+    client.delete(f"/hub/api/users/{user}/server", timeout=120).raise_for_status()
+    while client.get(f"/hub/api/users/{user}", timeout=120).json()["servers"]:
+        time.sleep(0.2)
 
-    def used() -> float:
-        times = hub.cpu_times()
-        return float(times.user + times.system)
 
-    ask(0)
+def used(process: psutil.Process) -> float:
+    """Return the seconds of processor that a process has used."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def burst(hub: psutil.Process, api: ApiProxy, ask: Ask, many: int) -> dict[str, Any]:
+    """Start so many at once."""
     api.asked.clear()
-    before = used()
+    before = used(hub)
     seconds = at_once(ask, range(1, many + 1))
-    spent = used() - before
+    spent = used(hub) - before
+    time.sleep(AFTER)
     asked = kinds(api.asked)
-    at_once(ask, range(many + 1, 2 * many))
-    before, began = used(), time.monotonic()
-    time.sleep(IDLE)
-    idle = (used() - before) / (time.monotonic() - began)
     return {
         "seconds": round(seconds, 2),
         "starts a second": round(many / seconds, 2),
         "processor seconds of the Hub a start": round(spent / many, 4),
-        f"processor of the Hub while {2 * many} run (share of a core)": round(idle, 4),
-        f"memory of the Hub while {2 * many} run (MB)": round(pss(hub) / 2**20, 1),
+        f"processor seconds of the Hub a start, with the {AFTER:g} s after it": round((used(hub) - before) / many, 4),
         "API requests a start": round(sum(asked.values()) / many, 2),
         "which": {key: round(count / many, 2) for key, count in asked.most_common()},
     }
 
 
+def measure(hub: psutil.Process, api: ApiProxy, ask: Ask, stop: Ask, many: int) -> dict[str, Any]:
+    """Start one, then so many at once, then as many again; look at the Hub; stop the many, and start them again."""
+    ask(0)
+    first = burst(hub, api, ask, many)
+    at_once(ask, range(many + 1, 2 * many))
+    before, began = used(hub), time.monotonic()
+    time.sleep(IDLE)
+    idle = (used(hub) - before) / (time.monotonic() - began)
+    resting = {
+        f"processor of the Hub while {2 * many} run (share of a core)": round(idle, 4),
+        f"memory of the Hub while {2 * many} run (MB)": round(pss(hub) / 2**20, 1),
+    }
+    at_once(stop, range(1, many + 1))
+    again = burst(hub, api, ask, many)
+    return {**first, **resting, **{f"who come back: {key}": value for key, value in again.items()}}
+
+
+class Counted(ClusterPlatform):
+    """Our platform with a proxy that only counts."""
+
+    proxies = Counting
+
+
 def ours(folder: Path, cluster: UsedCluster, many: int) -> dict[str, Any]:
     """Measure our Hub."""
     folder.mkdir()
-    platform = ClusterPlatform(folder, cluster)
+    platform = Counted(folder, cluster)
     platform.command = [sys.executable, "-m", "benchmarks.charts_proxy"]
     people: dict[int, Person] = {}
     try:
@@ -225,7 +262,10 @@ def ours(folder: Path, cluster: UsedCluster, many: int) -> dict[str, Any]:
         def ask(number: int) -> None:
             until_ready(people[number].client, people[number].name, {"profile": "scratch", "options": {}})
 
-        return measure(platform.hub(), platform.api_server, ask, many)
+        def stop(number: int) -> None:
+            until_stopped(people[number].client, people[number].name)
+
+        return measure(platform.hub(), platform.api_server, ask, stop, many)
     finally:
         platform.close()
 
@@ -277,14 +317,24 @@ def made_token(admin: httpx.Client, user: str) -> str:
     return str(answer.json()["token"])
 
 
-def theirs(folder: Path, cluster: UsedCluster, many: int) -> dict[str, Any]:
-    """Measure a stock JupyterHub with KubeSpawner."""
+def theirs(folder: Path, cluster: UsedCluster, many: int, *, namespaces: bool = False) -> dict[str, Any]:
+    """Measure a stock JupyterHub with KubeSpawner.
+
+    Args:
+        folder: Its files.
+        cluster: The cluster.
+        many: How many start at once.
+        namespaces: Whether it makes one for each person.
+    """
     folder.mkdir()
     with contextlib.ExitStack() as stack:
-        api = ApiProxy(cluster.kubeconfig)
+        api = Counting(cluster.kubeconfig)
         stack.callback(api.close)
         kubeconfig = stack.enter_context(account(folder, cluster, api.url))
         more = _PROXY + charts_proxy.lines(free_port(), folder)
+        if namespaces:
+            more += _NAMESPACES
+            stack.callback(cluster.kubectl, "delete", "namespace", "-l", _OF_STOCK, "--wait=false")
         peer = stack.enter_context(stock(folder / "hub", cluster, kubeconfig, home=False, more=more))
         admin = stack.enter_context(peer.client(peer.admin_token))
         tokens = [made_token(admin, f"p{number}") for number in range(2 * many)]
@@ -293,7 +343,10 @@ def theirs(folder: Path, cluster: UsedCluster, many: int) -> dict[str, Any]:
         def ask(number: int) -> None:
             until_ready(clients[number], f"p{number}", {})
 
-        return measure(psutil.Process(peer.process.pid), api, ask, many)
+        def stop(number: int) -> None:
+            until_stopped(clients[number], f"p{number}")
+
+        return measure(psutil.Process(peer.process.pid), api, ask, stop, many)
 
 
 def main(folder: Path, many: int = 50) -> None:
@@ -304,14 +357,20 @@ def main(folder: Path, many: int = 50) -> None:
         raise RuntimeError(message)
     Responder(cluster.host)
     with simulated(folder, cluster):
-        found = {"stock": theirs(folder / "stock", cluster, many), "ours": ours(folder / "ours", cluster, many)}
+        found = {
+            "stock": theirs(folder / "stock", cluster, many),
+            "ours": ours(folder / "ours", cluster, many),
+            "stock with namespaces": theirs(folder / "namespaces", cluster, many, namespaces=True),
+        }
     told: dict[str, object] = {
         f"{who}: {key}": value for who, figures in found.items() for key, value in figures.items()
     }
-    mine, peer = found["ours"], found["stock"]
-    for key, value in mine.items():
-        if isinstance(value, float) and peer[key]:
-            told[f"ours / stock: {key}"] = round(value / peer[key], 3)
+    for peer in ("stock", "stock with namespaces"):
+        told |= {
+            f"ours / {peer}: {key}": round(value / found[peer][key], 3)
+            for key, value in found["ours"].items()
+            if isinstance(value, float) and found[peer][key]
+        }
     bar = "ours / stock: starts a second >= 1, processor and memory <= 1.2"
     show(f"{many} servers started at once, {2 * many} that run", told, bar)
 

@@ -136,11 +136,35 @@ def _part(
         environ: Its environment.
         ports: Name of a Service → port.
     """
-    labels, about = {PART: part}, {"namespace": namespace}
+    about, selector = {"namespace": namespace}, {PART: part}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": part, **about},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": selector},
+            "template": _pod(part, images[part], command, environ),
+        },
+    }
+    services = [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, **about},
+            "spec": {"selector": selector, "ports": [{"port": port}]},
+        }
+        for name, port in ports.items()
+    ]
+    return [deployment, *services]
+
+
+def _pod(part: str, image: str, command: list[str], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the template of the one pod of a part."""
     volumes = [{"name": "work", "emptyDir": {}}, {"name": "stock", "secret": {"secretName": "stock"}}]
     container: dict[str, Any] = {
         "name": part,
-        "image": images[part],
+        "image": image,
         "env": [{"name": name, "value": value} for name, value in environ.items()],
         "volumeMounts": [
             {"name": "work", "mountPath": "/var/lib/postgresql" if part == "postgresql" else "/srv/hub-ext"},
@@ -148,20 +172,4 @@ def _part(
         ],
         **({"args": command} if command else {}),
     }
-    pod = {"metadata": {"labels": labels}, "spec": {"containers": [container], "volumes": volumes}}
-    deployment = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": part, **about},
-        "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": pod},
-    }
-    services = [
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": name, **about},
-            "spec": {"selector": labels, "ports": [{"port": port}]},
-        }
-        for name, port in ports.items()
-    ]
-    return [deployment, *services]
+    return {"metadata": {"labels": {PART: part}}, "spec": {"containers": [container], "volumes": volumes}}

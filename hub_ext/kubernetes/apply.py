@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 
@@ -58,8 +60,8 @@ def check_ours(there: Manifest, wanted: Manifest) -> None:
         raise Ending(f"The {kind} {name} is being removed from the cluster.", hint="Try again in a minute.")
 
 
-async def _make_once(cluster: Cluster, wanted: Manifest, within: float, *, look_first: bool) -> Manifest:
-    """Return an object that is made only once: as it is there, or as we made it now.
+async def _make_once(cluster: Cluster, wanted: Manifest, within: float, *, look_first: bool) -> tuple[Manifest, bool]:
+    """Return an object that is made only once, as it is there or as we made it now; and whether we made it.
 
     Raises:
         NotOurs: If it is there and is not ours.
@@ -69,13 +71,13 @@ async def _make_once(cluster: Cluster, wanted: Manifest, within: float, *, look_
     there = await cluster.get(kind, about["name"], where, within=within) if look_first else None
     if there is None:
         try:
-            return await cluster.create(wanted, within=within)
+            return await cluster.create(wanted, within=within), True
         except AlreadyThere:
             there = await cluster.get(kind, about["name"], where, within=within)
     if there is None:  # made by another and removed in between
         raise Ending(f"The {kind.lower()} {about['name']} is being removed from the cluster.", hint="Try again.")
     check_ours(there, wanted)
-    return there
+    return there, False
 
 
 async def make_new(cluster: Cluster, wanted: Manifest, *, within: float = WITHIN) -> None:
@@ -97,10 +99,10 @@ async def make_new(cluster: Cluster, wanted: Manifest, *, within: float = WITHIN
 
 
 async def _make_or_apply(cluster: Cluster, wanted: Manifest, within: float) -> Manifest:
-    """Make an object of a start, which is not there most likely: that costs the API server less than to apply it."""
+    """Make an object that is not there most likely: that costs the API server less than to apply it."""
     try:
         return await cluster.create(wanted, within=within)
-    except AlreadyThere:  # an earlier try of this call made it
+    except AlreadyThere:  # an earlier try of this call made it, or another start at this moment
         return await cluster.apply(wanted, within=within)
 
 
@@ -122,7 +124,7 @@ async def own(cluster: Cluster, manifest: Manifest, owner: Manifest) -> None:
         log.warning("an object has no owner; it goes with its launch", name=about["name"], error=str(error)[:300])
 
 
-async def ensure_namespace(cluster: Cluster, wanted: Manifest, *, within: float = WITHIN) -> None:
+async def ensure_namespace(cluster: Cluster, wanted: Manifest, *, within: float = WITHIN) -> bool:
     """Make a person's namespace, or see that the one that is there is hers and has its labels.
 
     One that this process has seen is looked at; any other is most likely not there yet, and is made at once.
@@ -132,17 +134,21 @@ async def ensure_namespace(cluster: Cluster, wanted: Manifest, *, within: float 
         wanted: From `objects.namespace`.
         within: Seconds for each call.
 
+    Returns:
+        Whether it was made now: then there is nothing in it yet.
+
     Raises:
         NotOurs: If there is one that is not ours, or another person's.
         Ending: If it is being removed.
     """
     name = wanted["metadata"]["name"]
-    there = await _make_once(cluster, wanted, within, look_first=name in cluster.seen)
+    there, made = await _make_once(cluster, wanted, within, look_first=name in cluster.seen)
     cluster.seen.add(name)
     have, need = _marks(there), _marks(wanted)
     if any(have.get(label) != value for label, value in need.items()):
         patch = {"metadata": {"labels": need, "uid": there["metadata"]["uid"]}}
         await cluster.merge("Namespace", name, "", patch, within=within)
+    return made
 
 
 async def check_shared(cluster: Cluster, wanted: Manifest, *, within: float = WITHIN) -> None:
@@ -186,17 +192,19 @@ async def ensure(cluster: Cluster, rendering: Rendering, *, within: float = WITH
         ApiError: If the API server refuses one of them.
         NoAnswer: If it does not answer.
     """
+    new, around = False, rendering.around
     if rendering.shared:
         await check_shared(cluster, rendering.namespace, within=within)
     else:
-        await ensure_namespace(cluster, rendering.namespace, within=within)
-    making = [_make_or_apply(cluster, rendering.network, within)]
-    making += [cluster.apply(one, within=within) for one in rendering.around]
+        new = await ensure_namespace(cluster, rendering.namespace, within=within)
+    making: list[Coroutine[Any, Any, Any]] = [_make_or_apply(cluster, rendering.network, within)]
+    making += [_make_or_apply(cluster, one, within) if new else cluster.apply(one, within=within) for one in around]
     if rendering.home is not None:
-        making.append(_make_once(cluster, rendering.home, within, look_first=True))
+        making.append(_make_once(cluster, rendering.home, within, look_first=not new))
     network, *others = await asyncio.gather(*making, return_exceptions=True)
     wrong = [one for one in (network, *others) if isinstance(one, BaseException)]
     if wrong:  # the one that says most
         raise min(wrong, key=lambda one: (not isinstance(one, NotOurs), not isinstance(one, ApiError)))
     assert not isinstance(network, BaseException)  # noqa: S101  # for mypy: it is none of those that went wrong
-    return network
+    made: Manifest = network
+    return made

@@ -16,7 +16,7 @@ from hub_ext.catalog.models import Profile, Spec
 from hub_ext.catalog.quantities import parse_size
 from hub_ext.errors import HubExtError
 from hub_ext.kubernetes import objects, words
-from hub_ext.kubernetes.apply import ensure, make_new, own
+from hub_ext.kubernetes.apply import ensure, make_new
 from hub_ext.kubernetes.client import ApiError
 from hub_ext.kubernetes.objects import Manifest
 from hub_ext.kubernetes.places import namespace_name, server_name
@@ -127,7 +127,7 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
                     raise StartFailed(*words.refused(403, pods.watch.refused))
                 raise StartFailed("The cluster does not answer now.", "Try again in a moment.")
             self._take_over(made, spec)
-            with pods.reserve_home(self.key, made.home):
+            with pods.reserve_home(self.key, made.home), pods.boots():
                 return await self._make_and_wait(pods, profile, made)
         except HubExtError as error:
             raise StartFailed(error.detail, error.hint) from error
@@ -174,7 +174,7 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
         network = await ensure(pods.cluster, made)
         secret = objects.owned(self._secret(made), network)
         pod, _ = await asyncio.gather(make_pod(pods, made.pod), make_new(pods.cluster, secret))
-        self._owning = asyncio.create_task(own(pods.cluster, made.network, pod))
+        self._owning = asyncio.create_task(pods.own(made.network, pod))
         return pod
 
     def _secret(self, made: Rendering) -> Manifest:

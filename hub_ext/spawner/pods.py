@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from hub_ext.kubernetes.apply import own
 from hub_ext.kubernetes.client import ApiError, Cluster, NoAnswer
 from hub_ext.kubernetes.objects import HOME, PREFIX, Manifest, label_value
 from hub_ext.kubernetes.watch import Change, Key, Watch, key_of
@@ -20,6 +21,8 @@ log = structlog.get_logger("hub_ext.spawner.pods")
 
 LAUNCH = f"{PREFIX}/launch"
 _FIRST_LIST = 10.0  # seconds that somebody waits for the first list
+_FEW = 3  # starts at once beside which there is time for what nobody waits for
+_OWNED_WITHIN = 30.0  # seconds after which that is done in any case
 _UNREACHABLE = 60.0  # seconds after which a pod that does not end is forced to: its node is gone
 
 
@@ -63,6 +66,10 @@ class Pods:
         self._followers: dict[Key, Callable[[], None]] = {}
         self._homes: dict[Key, set[str]] = {}  # namespace and claim → pods that are being made and will have the home
         self._left: set[tuple[str, str, str]] = set()  # namespace, pod, launch of what could not be removed
+        self._booting = 0
+        self._calm = asyncio.Event()  # set while few start
+        self._calm.set()
+        self._owning = asyncio.Semaphore(1)
 
     @classmethod
     async def shared(cls, settings: HubExt, system: str, namespace: str = "") -> Pods:
@@ -203,6 +210,38 @@ class Pods:
             if name != key[1] and mounts(pod, claim):
                 made[name] = bool(pod["metadata"].get("deletionTimestamp"))
         return made
+
+    # What can wait.
+
+    @contextmanager
+    def boots(self) -> Iterator[None]:
+        """Count a server among those that start."""
+        self._booting += 1
+        self._count()
+        try:
+            yield
+        finally:
+            self._booting -= 1
+            self._count()
+
+    def _count(self) -> None:
+        if self._booting > _FEW:
+            self._calm.clear()
+        else:
+            self._calm.set()
+
+    async def own(self, network: Manifest, pod: Manifest) -> None:
+        """Let a pod own its NetworkPolicy; while many start, and so ask the API server for much, they go first.
+
+        Args:
+            network: The policy.
+            pod: The pod, as the API server has it.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_OWNED_WITHIN):
+                await self._calm.wait()
+        async with self._owning:
+            await own(self.cluster, network, pod)
 
     # Removing.
 

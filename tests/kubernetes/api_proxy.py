@@ -69,15 +69,14 @@ class ApiProxy:
 
     def close(self) -> None:
         """End it."""
-
-        async def end() -> None:
-            await self._leave()
-            await self._session.close()
-
-        self._call(end())
+        self._call(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+    async def _end(self) -> None:
+        await self._leave()
+        await self._session.close()
 
     # Trouble.
 

@@ -109,6 +109,8 @@ class ClusterPlatform(Platform):
         **settings: Variables of the environment.
     """
 
+    proxies: type[ApiProxy] = ApiProxy  # what stands in front of the API server
+
     def __init__(
         self,
         folder: Path,
@@ -142,7 +144,7 @@ class ClusterPlatform(Platform):
         if shared:
             changes["shared_namespace"] = self.shared
         cluster.catalog(self.catalog, images, **changes)
-        self.api_server = ApiProxy(cluster.kubeconfig)
+        self.api_server = self.proxies(cluster.kubeconfig)
         self.proxied = proxied
         self._grant()
         roles = {"clara": ["curator"], "rene": ["curator"]}

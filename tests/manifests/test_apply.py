@@ -38,6 +38,18 @@ async def test_everything_but_the_pod_is_made(cluster: Cluster, api: ApiServer) 
     ]  # fmt: skip
     assert [one for one in api.asked if one.endswith(("namespaces", NAMESPACE))] == ["POST /api/v1/namespaces"]
     assert api.asked[0] == "POST /api/v1/namespaces"
+    # Nothing can be in a namespace that was made now: each object is made, which costs less than to apply it.
+    assert [one.partition(" ")[0] for one in api.asked] == ["POST"] * 6
+
+
+async def test_what_another_start_made_first_in_a_new_namespace_is_brought_up_to_date(
+    cluster: Cluster, api: ApiServer
+) -> None:
+    path = "/apis/networking.k8s.io/v1/namespaces/hub-ext-ana/networkpolicies/default-deny"
+    api.objects[path] = {"metadata": {"name": "default-deny", "labels": {}}, "spec": {"podSelector": {}}}
+    await ensure(cluster, rendering())
+    assert f"PATCH {path}" in api.asked
+    assert api.objects[path]["spec"]["policyTypes"] == ["Ingress", "Egress"]
 
 
 async def test_what_is_there_is_brought_up_to_date_and_the_home_is_left_as_it_is(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +32,18 @@ async def pods() -> Any:
     cluster = Cluster(Configuration())
     yield Pods(cluster, "hub-ext")
     await cluster.close()
+
+
+@pytest.fixture
+def owned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the policies that got an owner."""
+    names: list[str] = []
+
+    async def note(_cluster: Cluster, network: Any, _pod: Any) -> None:
+        names.append(network["metadata"]["name"])
+
+    monkeypatch.setattr("hub_ext.spawner.pods.own", note)
+    return names
 
 
 def know(pods: Pods, *found: Any) -> None:
@@ -105,3 +119,34 @@ def test_a_pod_that_does_not_end_a_minute_after_its_grace_is_overdue() -> None:
     assert not _overdue(leaving(-10))
     assert not _overdue(leaving(50))
     assert _overdue(leaving(70))
+
+
+async def test_a_policy_gets_its_owner_at_once_where_few_start(pods: Pods, owned: list[str]) -> None:
+    with contextlib.ExitStack() as starts:
+        for _ in range(3):
+            starts.enter_context(pods.boots())
+        await pods.own(pod("policy"), pod())
+        assert owned == ["policy"]
+
+
+async def test_a_policy_gets_its_owner_when_the_many_have_started(pods: Pods, owned: list[str]) -> None:
+    with contextlib.ExitStack() as starts:
+        for _ in range(3):
+            starts.enter_context(pods.boots())
+        with pods.boots():
+            owning = [asyncio.create_task(pods.own(pod(f"policy-{number}"), pod())) for number in range(5)]
+            await asyncio.sleep(0.05)
+            assert owned == []
+        await asyncio.gather(*owning)
+    assert sorted(owned) == [f"policy-{number}" for number in range(5)]
+
+
+async def test_a_policy_gets_its_owner_in_any_case(
+    pods: Pods, owned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub_ext.spawner.pods._OWNED_WITHIN", 0.05)
+    with contextlib.ExitStack() as starts:
+        for _ in range(4):
+            starts.enter_context(pods.boots())
+        await pods.own(pod("policy"), pod())
+    assert owned == ["policy"]
