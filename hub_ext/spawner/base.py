@@ -225,7 +225,9 @@ class DecidedSpawner(Spawner):
                 try:
                     return await self._in_time(asyncio.shield(answer))
                 except Unavailable:
-                    if answer.done() or not self.ledger.opening.moves(float(self.settings_of_ours.decision_timeout)):
+                    if answer.done():
+                        return answer.result()
+                    if not self.ledger.opening.moves(float(self.settings_of_ours.decision_timeout)):
                         raise
         finally:
             answer.cancel()
@@ -239,13 +241,21 @@ class DecidedSpawner(Spawner):
         return await self._in_time(asyncio.get_running_loop().run_in_executor(THREADS, call, *arguments))
 
     async def _in_time(self, answer: Awaitable[_T]) -> _T:
+        """Return an answer that comes within the time of a decision.
+
+        A turn of the loop may be longer than that where very many start at once. What has come in such a turn has come
+        in time: `asyncio.timeout` would see the clock first.
+        """
         timeout = float(self.settings_of_ours.decision_timeout)
+        coming = asyncio.ensure_future(answer)
         try:
-            async with asyncio.timeout(timeout):
-                return await answer
-        except TimeoutError:
-            message = f"It could not be decided within {timeout:g} seconds, so nothing was started."
-            raise Unavailable(message, hint="Try again in a moment.") from None
+            await asyncio.wait({coming}, timeout=timeout)
+            if coming.done():
+                return coming.result()
+        finally:
+            coming.cancel()
+        message = f"It could not be decided within {timeout:g} seconds, so nothing was started."
+        raise Unavailable(message, hint="Try again in a moment.")
 
     async def _denied(self, error: HubExtError) -> None:
         """Put back the options that were allowed last: what is stored is used again by a start that brings none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import Any
 
@@ -128,6 +129,30 @@ async def test_who_waits_behind_others_waits_while_those_are_decided_in_time(
     assert await start(spawner, GOOD) == "http://127.0.0.1:1"
     assert time.monotonic() - began > 3.0
     assert all(decision.allowed for decision in await asyncio.gather(*others))
+
+
+async def test_what_is_decided_while_the_loop_is_busy_is_decided_in_time(
+    spawner: Launched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where hundreds start at once, one turn of the Hub's loop may be longer than a decision may take."""
+    spawner.settings_of_ours.decision_timeout = 0.2
+    decided = threading.Event()
+    open_all = spawner.ledger.open_all
+
+    def slowly(many: Any) -> Any:
+        time.sleep(0.1)  # until the loop is in its long turn
+        found = open_all(many)
+        decided.set()
+        return found
+
+    monkeypatch.setattr(spawner.ledger.opening, "_call", slowly)
+    starting = asyncio.create_task(start(spawner, GOOD))
+    while not spawner.ledger.opening._busy:  # it has asked
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    decided.wait(10)
+    time.sleep(0.3)  # noqa: ASYNC251  # the long turn
+    assert await starting == "http://127.0.0.1:1"
 
 
 async def test_a_database_that_is_away_starts_nothing(spawner: Launched, monkeypatch: pytest.MonkeyPatch) -> None:
