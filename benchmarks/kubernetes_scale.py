@@ -31,6 +31,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -349,6 +350,16 @@ def theirs(folder: Path, cluster: UsedCluster, many: int, *, namespaces: bool = 
         return measure(psutil.Process(peer.process.pid), api, ask, stop, many)
 
 
+def calm(cluster: UsedCluster, seconds: float = 180) -> None:
+    """Wait until the cluster takes nothing away any more: what an earlier Hub left would be a later one's figure."""
+    until = time.monotonic() + seconds
+    while any(one["metadata"].get("deletionTimestamp") for one in cluster.kubectl.items("namespaces,pods")):
+        if time.monotonic() > until:
+            message = "the cluster is still taking something away: what is measured now says nothing"
+            raise RuntimeError(message)
+        time.sleep(2)
+
+
 def main(folder: Path, many: int = 50) -> None:
     """Print the figures."""
     cluster = used_cluster()
@@ -357,11 +368,11 @@ def main(folder: Path, many: int = 50) -> None:
         raise RuntimeError(message)
     Responder(cluster.host)
     with simulated(folder, cluster):
-        found = {
-            "stock": theirs(folder / "stock", cluster, many),
-            "ours": ours(folder / "ours", cluster, many),
-            "stock with namespaces": theirs(folder / "namespaces", cluster, many, namespaces=True),
-        }
+        hubs = {"stock": theirs, "ours": ours, "stock with namespaces": partial(theirs, namespaces=True)}
+        found = {}
+        for who, measured in hubs.items():
+            calm(cluster)
+            found[who] = measured(folder / who.replace(" ", "-"), cluster, many)
     told: dict[str, object] = {
         f"{who}: {key}": value for who, figures in found.items() for key, value in figures.items()
     }
