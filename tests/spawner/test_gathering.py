@@ -69,9 +69,12 @@ async def test_each_answer_and_each_error_reaches_who_asked(threads: ThreadPoolE
 async def test_a_call_that_fails_is_the_error_of_all_in_it_and_of_no_other(
     threads: ThreadPoolExecutor, desk: Desk
 ) -> None:
-    desk.go.set()
     gathering = Gathering(desk, threads, most=9, at_once=1)
-    both = await asyncio.gather(gathering.ask(13), gathering.ask(2), return_exceptions=True)
+    first = await held(desk, gathering)
+    together = [gathering.ask(number) for number in (13, 2)]
+    desk.go.set()
+    both = await asyncio.gather(*together, return_exceptions=True)
+    assert await first == 2
     assert [str(one) for one in both] == ["nothing of it works"] * 2
     assert await gathering.ask(3) == 6
 
