@@ -54,6 +54,7 @@ ROOM = {"cpu": "1k", "memory": "1Ti", "ephemeral-storage": "10Ti", "pods": "1000
 IDLE = 20.0  # seconds
 AFTER = 5.0  # seconds in which a Hub may do what waited while many started; what it asks then counts
 Ask = Callable[[int], None]
+Measured = Callable[[Path, UsedCluster, int], dict[str, Any]]
 _OF_STOCK = "hub-ext-benchmark=stock"  # label of namespaces that a stock Hub makes
 _NAMESPACES = """
 c.KubeSpawner.enable_user_namespaces = True
@@ -368,7 +369,8 @@ def main(folder: Path, many: int = 50) -> None:
         raise RuntimeError(message)
     Responder(cluster.host)
     with simulated(folder, cluster):
-        hubs = {"stock": theirs, "ours": ours, "stock with namespaces": partial(theirs, namespaces=True)}
+        hubs: dict[str, Measured] = {"stock": theirs, "ours": ours}
+        hubs["stock with namespaces"] = partial(theirs, namespaces=True)
         found = {}
         for who, measured in hubs.items():
             calm(cluster)
