@@ -11,6 +11,7 @@ import chart_files
 import chart_templates
 import click
 import dashboard
+import icons
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -107,7 +108,7 @@ def trusted() -> str:
     return generate()
 
 
-FILES: dict[str, Callable[[], str]] = {
+FILES: dict[str, Callable[[], str | bytes]] = {
     "hub_ext/catalog/trusted.json": trusted,
     "docs/reference/settings.md": settings_reference,
     "docs/reference/cli.md": cli_reference,
@@ -118,6 +119,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/reference/policy.schema.json": partial(schema, "policy"),
     "docs/reference/profile.schema.json": partial(schema, "profile"),
     "hub_ext/web/openapi.json": openapi,
+    "hub_ext/web/static/vendor/icons/icons.woff2": icons.font,
     "monitoring/dashboard.json": dashboard.dashboard,
     "docs/reference/values.md": chart_files.reference,
     "helm/hub-ext/values.yaml": chart_files.values,
@@ -148,13 +150,14 @@ def main() -> int:
     check = "--check" in sys.argv[1:]
     stale = []
     for name, make in FILES.items():
-        path, text = ROOT / name, make()
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
+        path, made = ROOT / name, make()
+        content = made if isinstance(made, bytes) else made.encode()
+        if path.is_file() and path.read_bytes() == content:
             continue
         stale.append(name)
         if not check:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(content)
             print(f"wrote {name}")
     if check and stale:
         print(f"Not current: {', '.join(stale)}. Run: python scripts/generate.py", file=sys.stderr)

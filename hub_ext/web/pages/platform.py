@@ -105,7 +105,7 @@ _OF_EVERY_PAGE = (
     "js/page.js",
     "js/live.js",
     "js/stream.js",
-    "hub/components/@fortawesome/fontawesome-free/webfonts/fa-solid-900.woff2",
+    sheet.ICONS,
 )
 _LOAD_AHEAD = """\
 for (const one of %s) {

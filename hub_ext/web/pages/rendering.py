@@ -61,6 +61,7 @@ def environment() -> Environment:
     made.globals |= {
         "drawing": words.drawing,
         "release": __version__,
+        "icons": sheet.ICONS,
         "sheet": sheet.PATH,
         "states": words.STATES,
         "theme": Markup(theme.text()),  # noqa: S704  # a file of ours

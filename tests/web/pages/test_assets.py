@@ -67,6 +67,6 @@ def test_an_address_changes_with_the_content() -> None:
 
 def test_licences_are_beside_what_others_made() -> None:
     listed = (assets.OURS / "vendor" / "LICENSES.md").read_text()
-    files = list((assets.OURS / "vendor").rglob("*.js"))
+    files = [path for path in (assets.OURS / "vendor").rglob("*") if path.suffix in (".js", ".woff2")]
     assert files
     assert all(path.relative_to(assets.OURS / "vendor").as_posix() in listed for path in files)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from fontTools.pens.boundsPen import BoundsPen
+from fontTools.ttLib import TTFont
 
 from hub_ext.web.pages import assets, sheet
 
@@ -100,3 +102,33 @@ def test_addresses_are_those_of_the_files(text: str) -> None:
 )
 def test_what_is_no_file_beside_it_stays(text: str) -> None:
     assert sheet.relative(text, "hub/css/one.css") == text
+
+
+def _icons_named() -> set[str]:
+    package = assets.OURS.parent.parent
+    files = [*package.rglob("*.html"), *(assets.OURS / "js").glob("*.js"), *(package / "web").rglob("*.py")]
+    return {name for path in files for name in re.findall(r"""(?<=["' ])fa-[a-z0-9-]+""", path.read_text())}
+
+
+def test_every_icon_that_a_page_names_is_in_the_font() -> None:
+    font = TTFont(assets.OURS / sheet.ICONS)
+    rules = dict(re.findall(r'\.(fa-[a-z0-9-]+)\{\s*--fa:\s*"\\([^"]+)"', sheet.text()))
+    named = _icons_named()
+    assert len(named) > 30
+    assert named <= rules.keys()
+    glyphs = font.getGlyphSet()
+    for name in named:
+        pen = BoundsPen(glyphs)
+        icon = rules[name]
+        glyphs[font.getBestCmap()[int(icon, 16) if len(icon) > 1 else ord(icon)]].draw(pen)
+        assert pen.bounds is not None, f"{name} is empty"
+    assert sheet.icons() <= font.getBestCmap().keys()  # also those that our own rules draw
+
+
+def test_the_font_of_icons_is_small_and_goes_by_a_name_of_its_own() -> None:
+    assert (assets.OURS / sheet.ICONS).stat().st_size < 10_000
+    names = {record.nameID: record.toUnicode() for record in TTFont(assets.OURS / sheet.ICONS)["name"].names}
+    assert "Font Awesome" in names[0]  # its copyright; its licence keeps the name for the whole font
+    assert all("awesome" not in names[one].lower() for one in (1, 3, 4, 6))
+    assert "Font Awesome" not in re.sub(r"/\*.*?\*/", "", sheet.text(), flags=re.DOTALL)
+    assert "SIL OPEN FONT LICENSE" in (assets.OURS / sheet.ICONS).with_name("LICENSE.txt").read_text()

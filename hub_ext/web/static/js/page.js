@@ -172,6 +172,10 @@ document.addEventListener("htmx:responseError", (event) => {
     problem.hint ?? "Reload the page and try again.", answer.getResponseHeader("X-Request-Id"));
 });
 
+// A page that follows what changes begins once it has nothing else to do: until then it shows what it was sent.
+const live = document.querySelector("meta[name=hx-live]")?.content;
+if (live) (window.requestIdleCallback ?? setTimeout)(() => import(live), { timeout: 1000 });
+
 tellTimes();
 tellExactly();
 showChosen();
