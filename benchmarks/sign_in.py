@@ -3,8 +3,9 @@
 Peer: the least application that signs people in by the same provider (`relying_party`), in turn with ours and by the
 same client: once a real browser (Debian's Chromium; each sign-in with an empty cache), once an HTTP client that runs no
 script and loads no picture. Of the browser the time is its own: from each press until the page that follows is loaded,
-summed over the button, the form and the consent; no time of a person, or of what steers the browser, is in it. Beside
-them the provider's own answers alone, without any application.
+summed over the button, the form and the consent; no time of a person, or of what steers the browser, is in it: what
+looks into a page does so once that is loaded, since until then its scripts would take their turn among the page's own.
+Beside them the provider's own answers alone, without any application.
 """
 
 from __future__ import annotations
@@ -130,11 +131,10 @@ def browse(browser: Browser, start: str, button: str, page: str, name: str) -> f
 
 def _press(seen: Page, what: str, then: str) -> float:
     """Press something, wait for what is on the page that follows, and return the seconds until that was loaded."""
-    before = seen.evaluate("() => performance.timeOrigin")
-    seen.click(what, no_wait_after=True)
-    arrived = f"(before) => performance.timeOrigin !== before && ({_LOADED})() > 0"
+    with seen.expect_event("load"):
+        seen.click(what, no_wait_after=True)
     seen.wait_for_selector(then, state="attached")
-    seen.wait_for_function(arrived, arg=before)
+    seen.wait_for_function(f"() => ({_LOADED})() > 0")
     return float(seen.evaluate(_LOADED)) / 1000
 
 

@@ -15,7 +15,7 @@ from hub_ext.people import Person
 from hub_ext.sharing.listing import Listing, Query, listing
 from hub_ext.sharing.workflows import Home as Latest
 from hub_ext.sharing.workflows import home
-from hub_ext.web.pages.attention import attention
+from hub_ext.web.pages.attention import Attention, attention
 from hub_ext.web.pages.catalog_rows import waits_for
 from hub_ext.web.pages.page import Page
 from hub_ext.web.pages.rendering import query
@@ -101,19 +101,18 @@ class HomePage(Page):
 
     async def get(self) -> None:
         """Show it."""
-        latest, server = await self.call(self._load)
+        latest, server, waiting, first = await self.call(self._load)
         title = ""
         if server is not None:
             versions = self.context.catalog.current().versions(server.profile)
             title = versions[-1].metadata.title if versions else server.profile
-        waiting = await self.call(self._waiting)
         self.show(
             "home.html",
             home=latest,
             server=server,
             profile_title=title,
             waiting=waiting,
-            attention=await self.call(attention, self.context, self.person),
+            attention=first,
             titles={one.name: one.metadata.title for one in self.context.catalog.current().newest()},
             done=_DONE.get(self.text("done"), ""),
         )
@@ -125,9 +124,10 @@ class HomePage(Page):
         found = self.context.desk(self.person).overview.waiting()
         return [one for one in found if waits_for(one, self.person).startswith("you")]
 
-    def _load(self) -> tuple[Latest, ServerStart | None]:
+    def _load(self) -> tuple[Latest, ServerStart | None, list[VersionInfo], Attention]:
         with self.context.database.read() as session:
-            return home(session, self.person), server_of(session, self.person)
+            latest, server = home(session, self.person), server_of(session, self.person)
+        return latest, server, self._waiting(), attention(self.context, self.person)
 
 
 class KeepForm(Page):
