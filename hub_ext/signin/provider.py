@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
-from tornado.simple_httpclient import SimpleAsyncHTTPClient
+import aiohttp
 
 from hub_ext.errors import InvalidInput
 from hub_ext.signin.tokens import ALGORITHMS
@@ -21,7 +21,11 @@ _GOOD_FOR = 3600.0  # seconds that what a provider says of itself is believed
 _AT_MOST = 86_400.0  # the same while it does not answer
 _KEYS_GOOD_FOR = 300.0  # the same of its keys: one that it takes back is not believed for long
 _KEYS_AGAIN = 10.0  # least seconds between two looks at its keys, whatever tokens somebody sends
-_CONNECT, _ANSWER = 4.0, 8.0
+_TIME = aiohttp.ClientTimeout(total=12.0, connect=4.0, sock_read=8.0)
+_KEPT = (
+    1.0  # seconds that an unused connection is kept: the two questions of one sign-in share it, and it never is stale
+)
+_AT_ONCE = 16
 _LONGEST = 2**20
 _CODES = frozenset("abcdefghijklmnopqrstuvwxyz_")
 
@@ -122,8 +126,8 @@ class Provider:
 
     def __init__(self, issuer: str, ca_file: str = "") -> None:
         self.issuer = issuer
-        self._options: dict[str, Any] = {"ca_certs": ca_file} if ca_file else {}
-        self._client: AsyncHTTPClient | None = None
+        self._ca_file = ca_file
+        self._client: aiohttp.ClientSession | None = None
         self._metadata: tuple[float, Metadata] | None = None
         self._keys: tuple[float, dict[str, Any]] | None = None
 
@@ -185,7 +189,7 @@ class Provider:
         """
         address = (await self.metadata()).token
         headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
-        found = await self._fetch(HTTPRequest(address, "POST", headers, urlencode(form)))
+        found = await self._fetch("POST", address, headers, urlencode(form).encode())
         if not isinstance(found.get("access_token"), str) or not found["access_token"]:
             raise ProviderAway("it answered without a token")
         return found
@@ -200,40 +204,52 @@ class Provider:
         address = (await self.metadata()).userinfo
         return await self._get(address, {"Authorization": f"Bearer {access_token}"}) if address else {}
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close what is open to it."""
         if self._client is not None:
-            self._client.close()
+            await self._client.close()
             self._client = None
 
     async def _get(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        return await self._fetch(HTTPRequest(url, headers=dict(headers or {})))
+        return await self._fetch("GET", url, headers or {})
 
-    async def _fetch(self, request: HTTPRequest) -> dict[str, Any]:
+    async def _fetch(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> dict[str, Any]:
         """Ask, and return an object; nothing of request or answer is ever in an error or a log."""
-        request.headers["Accept"] = "application/json"
         try:
-            response = await self._http().fetch(request, raise_error=False)
-        except HTTPClientError as error:  # no answer at all: tornado numbers it 599
-            raise ProviderAway(f"it does not answer ({error.code})") from None
-        except (OSError, ValueError, TimeoutError) as error:
+            status, text = await self._answer(method, url, {**headers, "Accept": "application/json"}, body)
+        except (aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
             raise ProviderAway(f"it cannot be reached ({type(error).__name__})") from None
-        if response.code >= 500 or response.code == 429:
-            raise ProviderAway(f"it answered {response.code}")
-        found = _object_in(response.body or b"")
-        if response.code >= 400:
+        if status >= 500 or status == 429:
+            raise ProviderAway(f"it answered {status}")
+        found = _object_in(text)
+        if status >= 400:
             code = str((found or {}).get("error", ""))
-            raise ProviderRefused(response.code, code if len(code) <= 40 and set(code) <= _CODES else "")
-        if response.code != 200 or found is None:
-            raise ProviderAway(f"it answered {response.code} with something that is not what was asked for")
+            raise ProviderRefused(status, code if len(code) <= 40 and set(code) <= _CODES else "")
+        if status != 200 or found is None:
+            raise ProviderAway(f"it answered {status} with something that is not what was asked for")
         return found
 
-    def _http(self) -> AsyncHTTPClient:
+    async def _answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> tuple[int, bytes]:
+        asked = self._http().request(method, url, headers=headers, data=body, allow_redirects=False)
+        async with asked as response:  # a redirect would carry a secret elsewhere
+            found = bytearray()
+            async for part in response.content.iter_any():
+                found += part
+                if len(found) > _LONGEST:
+                    raise ValueError("too long")
+            return response.status, bytes(found)
+
+    def _http(self) -> aiohttp.ClientSession:
         if self._client is None:
-            # A redirect would carry a secret elsewhere.
-            usual = {"follow_redirects": False, "connect_timeout": _CONNECT, "request_timeout": _ANSWER}
-            self._client = SimpleAsyncHTTPClient(
-                force_instance=True, max_clients=16, max_body_size=_LONGEST, defaults=usual | self._options
+            trusted = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
+            # The system's resolver, as everything else uses it; and no cookies: those of one person are no other's.
+            connector = aiohttp.TCPConnector(
+                ssl=trusted, limit=_AT_ONCE, keepalive_timeout=_KEPT, resolver=aiohttp.ThreadedResolver()
+            )
+            self._client = aiohttp.ClientSession(
+                connector=connector, timeout=_TIME, cookie_jar=aiohttp.DummyCookieJar()
             )
         return self._client
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime as dt
 import ipaddress
@@ -31,13 +32,16 @@ class Answers(RequestHandler):
 
     said: dict[str, tuple[int, bytes]]
     asked: list[str]
+    heard: list[tuple[object, str]]
 
-    def initialize(self, said: dict[str, tuple[int, bytes]], asked: list[str]) -> None:
-        self.said, self.asked = said, asked
+    def initialize(self, said: dict[str, tuple[int, bytes]], asked: list[str], heard: list[tuple[object, str]]) -> None:
+        self.said, self.asked, self.heard = said, asked, heard
 
     def get(self) -> None:
         """Answer."""
         self.asked.append(self.request.path)
+        self.heard.append((self.request.connection.context.address, self.request.headers.get("Cookie", "")))
+        self.set_cookie("of", "somebody")
         status, body = self.said.get(self.request.path, (404, b"{}"))
         self.set_status(status)
         if status in (301, 302, 307):
@@ -54,6 +58,8 @@ class Server:
         self.issuer = f"{scheme}://127.0.0.1:{port}"
         self.said: dict[str, tuple[int, bytes]] = {}
         self.asked: list[str] = []
+        self.heard: list[tuple[object, str]] = []  # connection and cookies of each request
+        self.listens: HTTPServer
         self.provider = Provider(self.issuer, ca_file)
         described = {
             "issuer": self.issuer,
@@ -75,15 +81,17 @@ async def serving(context: ssl.SSLContext | None = None, ca_file: str = "") -> A
     (bound,) = bind_sockets(0, "127.0.0.1", family=socket.AF_INET)
     found = Server(bound.getsockname()[1], "https" if context else "http", ca_file)
     server = HTTPServer(
-        Application([(r".*", Answers, {"said": found.said, "asked": found.asked})]), ssl_options=context
+        Application([(r".*", Answers, {"said": found.said, "asked": found.asked, "heard": found.heard})]),
+        ssl_options=context,
     )
+    found.listens = server
     server.add_sockets([bound])
     try:
         yield found
     finally:
         server.stop()
         await server.close_all_connections()
-        found.provider.close()
+        await found.provider.close()
 
 
 @pytest.fixture
@@ -150,13 +158,43 @@ async def test_a_refusal_is_told_by_its_code_alone(server: Server, body: bytes, 
     assert "555" not in str(caught.value)
 
 
+async def _ask_twice(server: Server) -> None:
+    server.says("/token", {"access_token": "one"})
+    server.says("/me", {"sub": "ada"})
+    await server.provider.tokens({"code": SECRET}, {})
+    await server.provider.userinfo("one")
+
+
+async def test_the_questions_of_a_sign_in_share_a_connection_and_no_cookies(server: Server) -> None:
+    await _ask_twice(server)
+    assert len({connection for connection, _ in server.heard}) == 1
+    assert {cookies for _, cookies in server.heard} == {""}  # those of one person are no other's
+
+
+async def test_a_connection_that_the_provider_closed_is_not_used_again(server: Server) -> None:
+    await _ask_twice(server)
+    await server.listens.close_all_connections()
+    await _ask_twice(server)
+    assert len({connection for connection, _ in server.heard}) == 2
+
+
+async def test_a_connection_is_kept_for_less_time_than_any_provider_does(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub_ext.signin.provider._KEPT", 0.01)
+    await _ask_twice(server)
+    await asyncio.sleep(0.1)
+    await _ask_twice(server)
+    assert len({connection for connection, _ in server.heard}) > 1
+
+
 async def test_nobody_there_is_told(server: Server) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # bound, and never listening
         away = Provider(f"http://127.0.0.1:{bound.getsockname()[1]}")
         with pytest.raises(ProviderAway):
             await away.metadata()
-        away.close()
+        await away.close()
 
 
 async def test_what_it_said_of_itself_is_good_while_it_is_away(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,4 +240,4 @@ async def test_a_certificate_of_one_s_own_is_believed_where_it_is_named_and_nowh
         stranger = Provider(server.issuer)
         with pytest.raises(ProviderAway):
             await stranger.metadata()
-        stranger.close()
+        await stranger.close()
