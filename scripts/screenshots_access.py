@@ -52,9 +52,9 @@ def walk(platform: Platform, browser: Browser, pictures: Path, **options: object
     """Take the pictures."""
     shots = (
         ("dora", (("access-card", "/hub/spawn"),)),
-        (WHO, (("access", "access"), ("access-home", ""))),
-        ("cleo", tuple((one, f"access/{one}") for one in ("requests", "budgets", "entitlements"))),
-        ("aude", (("person", f"access/people/{WHO}"), ("usage", "access/usage"), ("people", "access/people"))),
+        (WHO, (("access", "access"),)),
+        ("cleo", tuple((one, f"access/{one}") for one in ("requests", "budgets"))),
+        ("aude", (("person", f"access/people/{WHO}"), ("usage", "access/usage"))),
     )
     for name, pages in shots:
         with visiting(browser, platform, pictures, **options) as visitor:

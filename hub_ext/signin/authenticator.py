@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote
-from weakref import WeakValueDictionary
 
 from jupyterhub import orm
 from oauthenticator.generic import GenericOAuthenticator
@@ -27,6 +26,7 @@ from hub_ext.signin.handlers import AWAY, Left, SignIn, SignInEnd, SignOut
 from hub_ext.signin.provider import NOT_ABOUT_HER, Metadata, Provider, ProviderAway, ProviderRefused
 from hub_ext.signin.sweep import Sweeper
 from hub_ext.signin.tokens import Expected, TokenRefused
+from hub_ext.signin.turns import Turns
 from hub_ext.spawner.ledger import Ledger
 
 _P = ParamSpec("_P")
@@ -88,7 +88,7 @@ class ProviderAuthenticator(GenericOAuthenticator):
         self.extra_authorize_params = dict(self.ours.sign_in_parameters)
         self.accounts = Accounts(Ledger.shared(self.ours).database, self.ours)
         self.sweeper: Sweeper | None = None
-        self._one_at_a_time: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns = Turns()
 
     @default("client_secret")
     def _not_in_the_configuration(self) -> str:
@@ -260,8 +260,7 @@ class ProviderAuthenticator(GenericOAuthenticator):
         """
         if handler is not None and not hasattr(handler, "_token_authenticated"):
             handler._token_authenticated = False  # JupyterHub 6.1 reads it after a no, and sets it for tokens alone
-        lock = self._one_at_a_time.setdefault(user.name, asyncio.Lock())
-        async with lock:
+        async with self._turns.of(user.name):
             state = await user.get_auth_state()
             if not state or not state.get("sub") or user.name in self.blocked_users:
                 return False

@@ -8,7 +8,6 @@ import time
 from collections.abc import Collection
 from contextvars import ContextVar
 from typing import Any
-from weakref import WeakValueDictionary
 
 from jupyterhub.auth import Authenticator
 from jupyterhub.utils import maybe_future
@@ -16,6 +15,7 @@ from tornado.httpclient import HTTPClientError
 from tornado.web import HTTPError
 
 from hub_ext.signin.provider import NOT_ABOUT_HER
+from hub_ext.signin.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Others:
         self._usual = authenticator.refresh_user
         self._age = age
         self._longest = longest
-        self._one_at_a_time: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns = Turns()
         self._next: dict[str, float] = {}  # when somebody may be due
         self._since: dict[str, float] = {}  # what was last known of somebody dates from here, at the latest
         authenticator.refresh_user = self.refresh_user
@@ -82,7 +82,7 @@ class Others:
             handler: The request that wants to know.
             more: What else JupyterHub says.
         """
-        async with self._lock(user.name):
+        async with self._turns.of(user.name):
             return await self._asked(user, handler, **more)
 
     async def ask(self, user: Any) -> dict[str, Any] | bool:
@@ -91,7 +91,7 @@ class Others:
         Args:
             user: Who.
         """
-        async with self._lock(user.name):
+        async with self._turns.of(user.name):
             at = time.monotonic()
             asked = user._auth_refreshed  # JupyterHub's own note
             if asked and at - asked < self._age:
@@ -113,9 +113,6 @@ class Others:
             if found is not False:
                 user._auth_refreshed = at
             return found
-
-    def _lock(self, name: str) -> asyncio.Lock:
-        return self._one_at_a_time.setdefault(name, asyncio.Lock())
 
     async def _asked(self, user: Any, handler: Any, **more: Any) -> dict[str, Any] | bool:
         found = await maybe_future(self._usual(user, handler, **more))
