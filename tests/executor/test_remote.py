@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
+import selectors
 import signal
 import socket
 import subprocess
@@ -179,9 +179,17 @@ class Cutting:
             self._threads[-1].start()
 
     def _pass_on(self, here: socket.socket, most: int) -> None:
-        with contextlib.suppress(OSError), here, socket.create_connection(("127.0.0.1", self._to)) as there:
+        with (
+            contextlib.suppress(OSError),
+            here,
+            socket.create_connection(("127.0.0.1", self._to)) as there,
+            selectors.DefaultSelector() as both,
+        ):
+            both.register(here, selectors.EVENT_READ)
+            both.register(there, selectors.EVENT_READ)
             while most > 0:
-                for source in select.select([here, there], [], [])[0]:
+                for source in (key.fileobj for key, _ in both.select()):
+                    assert isinstance(source, socket.socket)
                     piece = source.recv(min(65536, most))
                     if not piece:
                         return
