@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import pytest
 
 from tests.functional.conftest import Platform, clean_environment, free_port
@@ -55,8 +56,13 @@ class HubOfOnesOwn(Platform):
     """`jupyterhub`, as it is started without us; it takes Ctrl-C for a crash."""
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 120) -> int:
-        """Stop it; return the exit code."""
-        return super().stop(number, seconds)
+        """Stop it, and the proxy that a Hub of that kind may leave behind; return the exit code."""
+        assert self.process is not None
+        begun = psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []
+        code = super().stop(number, seconds)
+        for one in psutil.wait_procs(begun, 3)[1]:
+            one.kill()
+        return code
 
 
 class Others(World):
