@@ -15,7 +15,7 @@ SHAPE = (int, datetime, str)
 TIMES = st.datetimes(datetime(1970, 1, 2), datetime(2900, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
-@given(st.integers(0, 2**31 - 1), st.none() | TIMES, st.text(st.characters(exclude_characters="\0")))
+@given(st.integers(0, 2**31 - 1), st.none() | TIMES, st.text(st.characters(codec="utf-8", exclude_characters="\0")))
 def test_values_come_back(number, at, text):
     assert read_cursor("used", write_cursor("used", number, at, text), SHAPE) == [number, at, text]
 
