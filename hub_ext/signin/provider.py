@@ -22,9 +22,7 @@ _AT_MOST = 86_400.0  # the same while it does not answer
 _KEYS_GOOD_FOR = 300.0  # the same of its keys: one that it takes back is not believed for long
 _KEYS_AGAIN = 10.0  # least seconds between two looks at its keys, whatever tokens somebody sends
 _TIME = aiohttp.ClientTimeout(total=12.0, connect=4.0, sock_read=8.0)
-_KEPT = (
-    1.0  # seconds that an unused connection is kept: the two questions of one sign-in share it, and it never is stale
-)
+_KEPT = 1.0  # seconds that an unused connection stays: the two questions of a sign-in share it, and none is stale
 _AT_ONCE = 16
 _LONGEST = 2**20
 _CODES = frozenset("abcdefghijklmnopqrstuvwxyz_")

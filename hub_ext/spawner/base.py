@@ -241,10 +241,9 @@ class DecidedSpawner(Spawner):
         return await self._in_time(asyncio.get_running_loop().run_in_executor(THREADS, call, *arguments))
 
     async def _in_time(self, answer: Awaitable[_T]) -> _T:
-        """Return an answer that comes within the time of a decision.
+        """Return an answer that comes within the time of a decision, or in a turn of the loop that is longer than that.
 
-        A turn of the loop may be longer than that where very many start at once. What has come in such a turn has come
-        in time: `asyncio.timeout` would see the clock first.
+        Where very many start at once there are such turns, and `asyncio.timeout` would see the clock first.
         """
         timeout = float(self.settings_of_ours.decision_timeout)
         coming = asyncio.ensure_future(answer)
