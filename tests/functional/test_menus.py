@@ -1,12 +1,16 @@
-"""The menus of the bar: their script comes when somebody reaches for one; a press that was quicker counts."""
+"""The menus of the bar: their script comes when somebody reaches for one; a press that was quicker counts.
+
+The home page's own scripts come once it is drawn: what is pressed before counts as well.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.functional.browser import Visitor, visiting
 from tests.functional.conftest import Platform
@@ -76,3 +80,24 @@ def test_a_script_that_does_not_come_is_told_and_comes_at_the_next_press(mona: V
     mona.page.unroute(SCRIPT)
     mona.page.get_by_role("button", name="mona").click()
     opened(mona)
+
+
+@pytest.mark.parametrize("script", ["**/htmx.min.js", "**/page.js"])
+def test_a_press_before_the_scripts_of_the_home_page_are_there_counts(mona: Visitor, script: str) -> None:
+    mona.page.wait_for_function("() => Boolean(window.htmx)")  # what this page asks for is asked for
+    held: list[Route] = []
+    mona.page.route(script, lambda route: held.append(route))
+    with mona.page.expect_event("request", lambda request: request.url.endswith(script.removeprefix("**"))):
+        mona.page.reload()  # that it is loaded needs none of them
+    mona.page.get_by_role("button", name="mona").click()
+    expect(mona.page.get_by_role("link", name="Sign out")).to_be_hidden()
+    held[0].continue_()
+    opened(mona)
+
+
+def test_a_home_page_whose_scripts_do_not_come_can_be_used(mona: Visitor) -> None:
+    with mona.page.expect_event("requestfailed", lambda request: request.url.endswith("page.js")):
+        mona.page.route("**/*.js", lambda route: route.abort())
+        mona.page.reload()
+    mona.page.get_by_role("link", name="Gallery", exact=True).first.click()
+    expect(mona.page).to_have_url(re.compile(r"/gallery$"))
