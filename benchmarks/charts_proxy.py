@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks import counting
 from hub_ext.embedded.up import Platform
 from hub_ext.settings import HubExt
 from tests.cluster.chart_proxy import command
@@ -32,6 +33,15 @@ c.JupyterHub.concurrent_spawn_limit = 0
 """
 
 
+def asked(state: Path) -> Path:
+    """Return the file of what the Hub asks the API server.
+
+    Args:
+        state: Folder of what runs.
+    """
+    return state / "asked"
+
+
 class ChartsProxy(Platform):
     """The embedded platform with that proxy."""
 
@@ -44,6 +54,7 @@ class ChartsProxy(Platform):
             'c = get_config()\nc.JupyterHub.proxy_class = "hub_ext.deployed.proxy.FollowedProxy"\n'
             f'c.FollowedProxy.route = "/services/{self.settings.service_name}"\n'
             + lines(self.state.ports(("hub", "proxy"))["proxy"], self.state.run)
+            + counting.lines(asked(self.state.run))
         )
         return path
 

@@ -1,66 +1,82 @@
-"""A proxy in front of an API server that counts what is asked, and costs little itself."""
+"""Counts what a Hub asks the API server, in the Hub itself.
+
+A proxy that counts would take the encryption of connections from the Hub that is measured, and would itself take more
+of the machine the more a Hub asks.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import re
-from urllib.parse import urlsplit
+from collections import Counter
+from pathlib import Path
+from typing import Any
 
-from tests.kubernetes.api_proxy import ApiProxy
+import aiohttp
 
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+_PROJECT = Path(__file__).resolve().parent.parent
+_KIND = re.compile(r"^https?://[^/]+/apis?/([a-z0-9.]+/)?v[0-9]+/")
 
 
-class Counting(ApiProxy):
-    """Reads the head of each request and passes everything on as it comes; it makes no trouble.
+def lines(asked: Path) -> str:
+    """Return what a Hub's configuration says, so that each request is written down.
 
-    One that takes requests and answers apart takes more of the machine than the Hub that is measured: whoever asks more
-    would be measured by that.
+    Args:
+        asked: File with a line for each.
+    """
+    return f"""
+import sys
+sys.path.insert(0, {str(_PROJECT)!r})
+from benchmarks.counting import write_down
+write_down({str(asked)!r})
+"""
+
+
+def write_down(asked: str) -> None:
+    """Write down each request of this process.
+
+    Args:
+        asked: File with a line for each.
+    """
+    told = Path(asked).open("a", buffering=1)  # noqa: SIM115  # until the process ends
+    make = aiohttp.ClientSession._request  # whatever a session is asked for comes here
+
+    async def request(session: aiohttp.ClientSession, method: str, url: Any, **more: Any) -> aiohttp.ClientResponse:
+        told.write(f"{method} {url}\n")
+        return await make(session, method, url, **more)
+
+    setattr(aiohttp.ClientSession, "_request", request)  # noqa: B010  # it has another type
+
+
+class Asked:
+    """What a Hub has asked since the last look.
+
+    Args:
+        file: The one of `lines`.
     """
 
-    async def _begin(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1000)
-        self._port = self._server.sockets[0].getsockname()[1]
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._seen = 0
 
-    async def _end(self) -> None:
-        self._server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for one in others:
-            one.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = urlsplit(self._target)
-        with contextlib.closing(writer), contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            answers, asking = await asyncio.open_connection(there.hostname, there.port or 443, ssl=self._ssl)
-            with contextlib.closing(asking):
-                passing = asyncio.create_task(_pass(answers, writer))
-                try:
-                    while True:
-                        await self._ask(reader, asking)
-                finally:
-                    passing.cancel()
-                    await asyncio.gather(passing, return_exceptions=True)
-
-    async def _ask(self, reader: asyncio.StreamReader, asking: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        method, path, _ = head.partition(b"\r\n")[0].decode().split(" ")
-        if _CHUNKED.search(head):
-            message = f"nobody has said how long the body of this is: {method} {path}"
-            raise NotImplementedError(message)
-        self.asked.append(f"{method} {path}")
-        asking.write(head)
-        if length := _LENGTH.search(head):
-            asking.write(await reader.readexactly(int(length[1])))
-        await asking.drain()
+    def new(self) -> Counter[str]:
+        """Return how often each kind of request was made since the last call: `POST pods`."""
+        made = self._file.read_text().splitlines()
+        new, self._seen = made[self._seen :], len(made)
+        return kinds(new)
 
 
-async def _pass(answers: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass answers on until either side ends."""
-    with contextlib.suppress(OSError):
-        while some := await answers.read(2**16):
-            writer.write(some)
-            await writer.drain()
-    writer.close()
+def kinds(asked: list[str]) -> Counter[str]:
+    """Return how often each kind of request was made to the API server: `POST pods`.
+
+    Args:
+        asked: Methods and addresses; of a Hub's, also those of its proxy and of servers.
+    """
+    found: Counter[str] = Counter()
+    for one in asked:
+        method, _, url = one.partition(" ")
+        if not _KIND.match(url):
+            continue
+        parts = _KIND.sub("", url.partition("?")[0]).split("/")
+        kind = parts[2] if parts[0] == "namespaces" and len(parts) > 2 else parts[0]
+        found[f"{'WATCH' if 'watch=' in url else method} {kind}"] += 1
+    return found

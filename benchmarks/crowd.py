@@ -25,10 +25,11 @@ from typing import Any
 
 import httpx
 
+from benchmarks.bursts import until_ready
 from benchmarks.crowd_people import Crowd, Load, Side
 from benchmarks.harness import PASSWORD, percentile, show, summary
-from benchmarks.kubernetes_scale import Responder, simulated, until_ready
 from benchmarks.pods import Pod, memory, pods_of, processor
+from benchmarks.simulated import Responder, simulated
 from benchmarks.stock_pods import stock_pods
 from tests.kubernetes.accounts import _keep_looking
 from tests.kubernetes.charts import Release

@@ -151,7 +151,8 @@ def stock(
         more: More lines of its configuration.
     """
     folder.mkdir(parents=True)
-    port, token, namespace = free_port(), "0123456789abcdef0123456789abcdef", f"stock-{os.getpid()}"
+    port, token = free_port(), "0123456789abcdef0123456789abcdef"
+    namespace = f"stock-{os.getpid()}-{port}"
     text = (STOCK + _PODS + (_HOMES if home else "")).format(
         folder=folder,
         port=port,
