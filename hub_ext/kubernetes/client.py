@@ -21,6 +21,7 @@ from hub_ext.errors import Unavailable
 from hub_ext.kubernetes.connecting import configuration_of, connections_to
 from hub_ext.kubernetes.kinds import KINDS
 from hub_ext.kubernetes.objects import Manifest
+from hub_ext.kubernetes.turns import Turns
 from hub_ext.settings import HubExt
 
 log = structlog.get_logger("hub_ext.kubernetes.client")
@@ -134,6 +135,7 @@ class Cluster:
         self._configuration = configuration
         self._rest = connections_to(configuration)
         self._streams = connections_to(configuration, 0)  # any number: each start that is slow holds one
+        self._turns = Turns()
         self.calls: dict[str, int] = {}  # how many of each kind were made, for figures
         self.seen: set[str] = set()  # namespaces that were there once
 
@@ -200,8 +202,7 @@ class Cluster:
         return opened
 
     async def _once(self, method: str, path: str, query: Mapping[str, Any], body: Any, content_type: str) -> bytes:
-        answer = await self._open(method, path, query, body, content_type, _ONE_TRY)
-        async with answer:
+        async with self._turns.turn(), await self._open(method, path, query, body, content_type, _ONE_TRY) as answer:
             content = await answer.read()
             if answer.status >= 300:
                 raise _error(answer.status, content, answer.headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -13,6 +14,7 @@ from kubernetes_asyncio.config import ConfigException, load_incluster_config, lo
 from hub_ext.errors import Unavailable
 
 _LONGEST_LINE = 2**21  # bytes; an object of a cluster is never larger
+_KEPT = 60.0  # seconds that a connection stays open for the next request; API servers close it after 90
 
 
 async def configuration_of(kubeconfig: str) -> Configuration:
@@ -48,7 +50,8 @@ def connections_to(configuration: Configuration, most: int | None = None) -> RES
         most: How many connections at once; 0 for any number, None for the library's limit.
     """
     rest = RESTClientObject(configuration, maxsize=most)
-    connector = rest.pool_manager.connector
+    connector: Any = rest.pool_manager.connector
+    connector._keepalive_timeout = _KEPT  # the library has no way to say so
     rest.pool_manager.detach()
     rest.pool_manager = aiohttp.ClientSession(connector=connector, read_bufsize=_LONGEST_LINE)
     if not rest.proxy:

@@ -23,6 +23,7 @@ from hub_ext.spawner import ended, form
 from hub_ext.spawner.guard import Refused, refuse_what_changes_servers
 from hub_ext.spawner.ledger import THREADS, Asked, Ledger, Outcome
 from hub_ext.spawner.progress import Progress, usually
+from hub_ext.spawner.tokens import Clients, number_of
 
 _T = TypeVar("_T")
 _FIRST_SETTLE = 2.0  # seconds until a Hub looks for the first time for starts that nobody stands behind
@@ -99,6 +100,7 @@ class DecidedSpawner(Spawner):
         self.pre_spawn_hook = self.auth_state_hook = None
         if self.user is not None and DecidedSpawner._settling is None:
             self._settle_from_now_on()
+            Clients(self.user.settings.get("oauth_provider")).take_over()
             look_after_people(self.authenticator)
 
     # What a subclass does.
@@ -338,8 +340,7 @@ class DecidedSpawner(Spawner):
 
     def remember_token(self) -> None:
         """Keep the number of the server's token, to take it back."""
-        token = orm.APIToken.find(self.user.db, self.api_token)
-        self.token_id = token.id if token is not None else None
+        self.token_id = number_of(self.user.db, self.user.orm_user, self.api_token)
 
     def revoke_token(self) -> None:
         """Take the server's token back also where an earlier Hub made it (this one knows only its number)."""
@@ -350,8 +351,6 @@ class DecidedSpawner(Spawner):
             self.user.db.delete(token)
             self.user.db.commit()
         self.token_id = None
-
-    # Starts that nobody stands behind.
 
     async def put_away(self, alive: Collection[str]) -> None:
         """End what is left of starts that nobody stands behind; called now and then.
