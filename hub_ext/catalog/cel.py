@@ -11,6 +11,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cel
@@ -78,6 +79,9 @@ def variables_of(kind: str, at: str = "object") -> dict[str, str]:
 
 
 _OWN = "variables_"  # before the name of a variable that is one of its own
+_OWN_MATCHES = "matches_"  # what `matches` is called where it is `_matching`
+_MATCHES = re.compile(r"\.\s*matches\s*\(")
+_SAID = re.compile(r"variables|matches")
 _LITERAL = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")
 _HARD_TO_READ = re.compile(
     r"""//|(?<!\w)[rRbB]{1,2}['"]|'''|\"\"\""""
@@ -137,16 +141,17 @@ def _apart(text: str, kind: str) -> cel.Program | None:
     """Compile a text so that each named variable is one of its own; None where that might change what it means.
 
     The evaluator copies what stands between two dots: of `variables.spec.hostPID` all of `spec`, at each evaluation,
-    and of `variables_spec.hostPID` nothing.
+    and of `variables_spec.hostPID` nothing. It also compiles a pattern at each evaluation, which takes longer than all
+    other rules together; what it said of a text is remembered (`_matching`).
     """
-    if _OWN in text or _HARD_TO_READ.search(text):
+    if _OWN in text or _OWN_MATCHES in text or _HARD_TO_READ.search(text):
         return None
     named = re.compile(rf"(?<![\w.])variables\.({'|'.join(variables_of(kind)) or '-'})\b")
     code, literals = _LITERAL.sub("''", text), _LITERAL.findall(text)
-    if re.search(r"\bvariables\b", named.sub("", code)) or any("variables" in one for one in literals):
+    if re.search(r"\bvariables\b", named.sub("", code)) or any(_SAID.search(one) for one in literals):
         return None
     try:
-        return cel.compile(named.sub(rf"{_OWN}\1", text))
+        return cel.compile(_MATCHES.sub(f".{_OWN_MATCHES}(", named.sub(rf"{_OWN}\1", text)))
     except ValueError:  # `has(variables.spec)`: it asks for a field
         return None
 
@@ -168,6 +173,22 @@ def _quantity(text: str) -> float:
         return float(parse_size(text))
     except ValueError:
         return parse_cpu(text)
+
+
+_ONE_MATCH = cel.compile("text.matches(pattern)")
+
+
+@lru_cache(maxsize=1024)
+def _matching(text: str, pattern: str) -> bool:
+    """Return what the evaluator itself says; there are few images and patterns.
+
+    Raises:
+        RuntimeError: If that is no pattern, or no text.
+    """
+    context = cel.Context()
+    context.add_variable("text", text)
+    context.add_variable("pattern", pattern)
+    return bool(_ONE_MATCH.execute(context))
 
 
 def _compare(left: float, right: float) -> int:
@@ -274,6 +295,7 @@ def scene(kind: str, subject: Mapping[str, Any], params: Mapping[str, str], name
     add_stdlib_to_context(context)
     context.add_function("quantity", _quantity)
     context.add_function("compareTo", _compare)
+    context.add_function(_OWN_MATCHES, _matching)
     with contextlib.suppress(*_ERRORS):
         plain = without_nulls(subject)
         if kind == "request":

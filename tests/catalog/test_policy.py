@@ -163,10 +163,26 @@ def test_no_rule_that_ships_needs_the_variables_as_a_whole() -> None:
     assert [rule.id for rule in BASELINE.rules if compile_rule(rule.cel, rule.on).whole and rule.on != "request"] == []
 
 
+PATTERNS: st.SearchStrategy[str] = st.text(max_size=8) | st.sampled_from(
+    ["^[^@]+@sha256:[a-f0-9]{4}$", "a|b", "^$", "(", "[[:alpha:]]+", ".*", "é"]
+)
+
+
+@given(st.text(alphabet="ab@:/é\n0", max_size=12) | JSON, PATTERNS)
+def test_a_match_that_is_remembered_is_the_evaluators_own(value: Any, pattern: str) -> None:
+    rule = compile_rule("variables.spec.containers.all(c, c.name.matches(c.pattern))", "pod")
+    written = Compiled(cel.compile("variables.spec.containers.all(c, c.name.matches(c.pattern))"), whole=True)
+    assert not rule.whole
+    subject = {"spec": {"containers": [{"name": value, "pattern": pattern}]}}
+    for _ in range(2):
+        assert scene("pod", subject, {}, {}).holds(rule) is scene("pod", subject, {}, {}).holds(written)
+
+
 @pytest.mark.parametrize(
     ("text", "verdict"),
     [
         ("has(variables.spec)", True),
+        ("'a.matches(b)' == 'a' + '.matches(b)'", True),
         ("variables['spec'].containers.all(c, true)", True),
         ("'variables.spec' == 'variables' + '.spec'", True),
         ("\"variables.spec\" == 'variables' + '.spec'", True),
