@@ -16,6 +16,39 @@ from hub_ext.leases import OwnLease
 log = logging.getLogger(__name__)
 
 
+class Alarm:
+    """Lets a coroutine wait for a while or until it is rung; cheaper than `wait_for`, which makes a task each time."""
+
+    def __init__(self) -> None:
+        self._rung = False
+        self._waiting: asyncio.Future[None] | None = None
+
+    def ring(self) -> None:
+        """End the wait that is, or that comes next; called on the loop."""
+        self._rung = True
+        self._let_go()
+
+    def reset(self) -> None:
+        """Forget that it was rung."""
+        self._rung = False
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until it is rung, or for so many seconds."""
+        if self._rung:
+            return
+        loop = asyncio.get_running_loop()
+        self._waiting, timer = loop.create_future(), loop.call_later(seconds, self._let_go)
+        try:
+            await self._waiting
+        finally:
+            timer.cancel()
+            self._waiting = None
+
+    def _let_go(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+
 class Looking:
     """Base of what looks again and again until it is told to stop.
 
@@ -36,7 +69,7 @@ class Looking:
         self._patient = patient
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
-        self._awake = asyncio.Event()
+        self._alarm = Alarm()
 
     def look(self) -> None:
         """Look once, in a thread.
@@ -46,6 +79,10 @@ class Looking:
         """
         raise NotImplementedError
 
+    def is_due(self) -> bool:
+        """Return whether there may be something to see; asked on the loop before each look, so it waits for nobody."""
+        return True
+
     async def looked(self) -> None:
         """Go on after a look, on the loop."""
 
@@ -53,19 +90,22 @@ class Looking:
         """Look until `stop`. An error of ours or of the database is logged, and tried again."""
         self._loop = asyncio.get_running_loop()
         while not self._stopping.is_set():
-            self._awake.clear()
-            try:
-                await (asyncio.to_thread(self.look) if self._patient else self._aside())
-            except (HubExtError, SQLAlchemyError) as error:
-                trace = error if isinstance(error, SQLAlchemyError) else error.__cause__
-                log.warning("%s failed (%s); it is tried again", self.job, type(error).__name__, exc_info=trace)
-            await self.looked()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._awake.wait(), self._pause)
+            self._alarm.reset()
+            if self.is_due():
+                await self._once()
+            await self._alarm.wait(self._pause)
         try:
             await asyncio.to_thread(self.lease.release)
         except (HubExtError, SQLAlchemyError):
             log.warning("the lease of %s could not be given back; it ends by itself", self.job)
+
+    async def _once(self) -> None:
+        try:
+            await (asyncio.to_thread(self.look) if self._patient else self._aside())
+        except (HubExtError, SQLAlchemyError) as error:
+            trace = error if isinstance(error, SQLAlchemyError) else error.__cause__
+            log.warning("%s failed (%s); it is tried again", self.job, type(error).__name__, exc_info=trace)
+        await self.looked()
 
     async def _aside(self) -> None:
         """Look in a thread of its own, which nobody waits for at the end."""
@@ -96,9 +136,9 @@ class Looking:
     def wake(self) -> None:
         """Look again at once; may be called in any thread."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._awake.set)
+            self._loop.call_soon_threadsafe(self._alarm.ring)
 
     async def stop(self) -> None:
         """End after the present look, or without it."""
         self._stopping.set()
-        self._awake.set()
+        self._alarm.ring()

@@ -12,7 +12,7 @@ import pytest
 from hub_ext.db.session import Database
 from hub_ext.errors import Unavailable
 from hub_ext.leases import OwnLease
-from hub_ext.looking import Looking
+from hub_ext.looking import Alarm, Looking
 
 
 class Counting(Looking):
@@ -96,3 +96,44 @@ async def test_its_end_waits_for_the_present_look_or_not(database: Database) -> 
             assert not done
             go_on.set()
         await asyncio.wait_for(task, 20)
+
+
+async def test_an_alarm_ends_a_wait_that_is_and_one_that_comes() -> None:
+    alarm = Alarm()
+    waiting = asyncio.create_task(alarm.wait(60))
+    await asyncio.sleep(0)
+    alarm.ring()
+    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(alarm.wait(60), 5)  # it was not reset
+    alarm.reset()
+    began = time.monotonic()
+    await alarm.wait(0.05)  # nobody rings
+    assert time.monotonic() - began >= 0.04
+
+
+async def test_a_wait_for_an_alarm_that_is_cancelled_leaves_nothing_behind() -> None:
+    alarm = Alarm()
+    waiting = asyncio.create_task(alarm.wait(60))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    alarm.ring()
+    await asyncio.wait_for(alarm.wait(60), 5)
+
+
+async def test_what_is_not_due_is_not_looked_at(database: Database) -> None:
+    class Seldom(Counting):
+        due = False
+
+        def is_due(self) -> bool:
+            return self.due
+
+    seldom = Seldom(database)
+    task = asyncio.create_task(seldom.run())
+    await asyncio.sleep(0.1)
+    assert (seldom.looks, seldom.told) == (0, 0)
+    seldom.due = True
+    await until(lambda: seldom.looks > 0)
+    await seldom.stop()
+    await task

@@ -139,7 +139,7 @@ async def test_an_error_of_the_database_is_logged_and_tried_again(
 
 
 async def test_old_changes_go_and_numbers_go_on(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealer_module, "_SWEEP_EVERY", 1)
+    monkeypatch.setattr(sealer_module, "_SWEEP_EVERY", 0.0)
     with database.write() as session:
         for number in range(3):
             session.add(Change(topic="workflows", payload={}, sequence=number + 1, at=now() - timedelta(days=2)))

@@ -36,7 +36,7 @@ _KEPT_OPEN = {"pool_size": 10, "max_overflow": 5, "pool_use_lifo": True}
 _HOLDER = f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _tell(error: DBAPIError) -> HubExtError:
+def tell(error: DBAPIError) -> HubExtError:
     """Return what a person is told about a failing database, without a word of its text."""
     if is_full(error.orig):
         return StorageFull("The database has no space left, so nothing was changed.", hint="Tell an admin.")
@@ -101,7 +101,7 @@ class Database:
         except IntegrityError:
             raise  # callers expect these: two at once
         except OperationalError as error:
-            raise _tell(error) from error
+            raise tell(error) from error
         except PoolTimeout as error:
             raise Unavailable("The database is too busy.", hint="Try again in a moment.") from error
 

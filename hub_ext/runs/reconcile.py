@@ -16,6 +16,7 @@ from hub_ext.db.types import now
 from hub_ext.decisions import DecisionPoint
 from hub_ext.errors import HubExtError, StorageFull
 from hub_ext.leases import OwnLease
+from hub_ext.looking import Alarm
 from hub_ext.maintenance import Maintenance
 from hub_ext.runs.rounds import LEASE, Rounds
 from hub_ext.runs.states import ACTIVE
@@ -79,7 +80,7 @@ class Reconciler:
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reconciler")  # pages must not keep it waiting
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._awake = asyncio.Event()
+        self._alarm = Alarm()
         self._ended = asyncio.Event()
         self._stopping = False
         self._swept = 0.0
@@ -101,12 +102,9 @@ class Reconciler:
         self._loop = asyncio.get_running_loop()
         try:
             while not self._stopping:
-                self._awake.clear()
+                self._alarm.reset()
                 pause = await self._once()
-                try:
-                    await asyncio.wait_for(self._awake.wait(), pause)
-                except TimeoutError:
-                    continue
+                await self._alarm.wait(pause)
         finally:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._leave)
             self._thread.shutdown(wait=False)
@@ -146,12 +144,12 @@ class Reconciler:
     def wake(self) -> None:
         """Look again at once; may be called in any thread."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._awake.set)
+            self._loop.call_soon_threadsafe(self._alarm.ring)
 
     async def stop(self) -> None:
         """End after the present look; runs go on, and the next reconciler adopts them."""
         self._stopping = True
-        self._awake.set()
+        self._alarm.ring()
         if self._loop is not None:
             await self._ended.wait()
 

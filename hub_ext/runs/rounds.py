@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, exists, select
 from sqlalchemy.orm import Session, joinedload
 
 from hub_ext.access.charges import keep_results
@@ -40,6 +40,7 @@ _TELL = 0.5  # seconds between two times that the progress of a run is written
 _WORTH_TELLING = 1.0  # seconds that a run waits for something until that is written
 _ATTEMPTS = 3  # starts of a run whose executor ends before it begins
 _STORE_ATTEMPTS = 5
+_QUEUED = select(exists(select(Run.id).where(Run.state == "queued")))
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,7 @@ class Rounds:
         """
         with self._database.read() as session:
             active = list(session.scalars(select(Run).where(Run.state.in_(ACTIVE))))
+            start = start and bool(session.scalar(_QUEUED))
         for gone in set(self._watched) - {run.id for run in active}:
             del self._watched[gone]
         for run in active:
