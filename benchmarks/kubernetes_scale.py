@@ -44,7 +44,7 @@ from benchmarks.simulated import Responder, simulated
 from tests.kubernetes.conftest import UsedCluster, used_cluster
 from tests.kubernetes.platforms import ClusterPlatform, profile
 
-ROUNDS = 5
+ROUNDS = 4
 OURS, STOCK, WITH_NAMESPACES = "ours", "stock", "stock with namespaces"
 KINDS = ("first starts", "who come back")
 _WARM = 50  # people of the round that is not counted, at most
