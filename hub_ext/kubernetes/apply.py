@@ -106,6 +106,21 @@ async def _make_or_apply(cluster: Cluster, wanted: Manifest, within: float) -> M
         return await cluster.apply(wanted, within=within)
 
 
+def _as_wanted(there: Manifest, wanted: Manifest) -> bool:
+    """Return whether an object is what a manifest says, with nothing of somebody else's in its spec, and stays."""
+    have, need = there["metadata"], wanted["metadata"]
+    marks = all((have.get("labels") or {}).get(label) == value for label, value in (need.get("labels") or {}).items())
+    return marks and not have.get("deletionTimestamp") and bool(there.get("spec") == wanted["spec"])
+
+
+async def _keep(cluster: Cluster, wanted: Manifest, within: float) -> None:
+    """See that an object is as it should be, or apply it; to look takes the API server a fraction of that."""
+    about = wanted["metadata"]
+    there = await cluster.get(wanted["kind"], about["name"], about["namespace"], within=within)
+    if there is None or not _as_wanted(there, wanted):
+        await cluster.apply(wanted, within=within)
+
+
 async def own(cluster: Cluster, manifest: Manifest, owner: Manifest) -> None:
     """Let an object own another one that is there: whoever deletes it, that goes, too.
 
@@ -198,7 +213,7 @@ async def ensure(cluster: Cluster, rendering: Rendering, *, within: float = WITH
     else:
         new = await ensure_namespace(cluster, rendering.namespace, within=within)
     making: list[Coroutine[Any, Any, Any]] = [_make_or_apply(cluster, rendering.network, within)]
-    making += [_make_or_apply(cluster, one, within) if new else cluster.apply(one, within=within) for one in around]
+    making += [_make_or_apply(cluster, one, within) if new else _keep(cluster, one, within) for one in around]
     if rendering.home is not None:
         making.append(_make_once(cluster, rendering.home, within, look_first=not new))
     network, *others = await asyncio.gather(*making, return_exceptions=True)

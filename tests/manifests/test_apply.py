@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,45 @@ async def test_what_is_there_is_brought_up_to_date_and_the_home_is_left_as_it_is
     made = [one for one in api.asked if one.startswith("POST")]
     assert [one.rpartition("/")[2] for one in made] == ["networkpolicies"]  # of this start, so it was worth a try
     assert any(one.startswith("PATCH") and "/networkpolicies/" in one for one in api.asked)
+
+
+DENY = "/apis/networking.k8s.io/v1/namespaces/hub-ext-ana/networkpolicies/default-deny"
+QUOTA, LIMITS = f"{NAMESPACE}/resourcequotas/hub-ext", f"{NAMESPACE}/limitranges/hub-ext"
+
+
+async def test_what_stands_as_it_should_be_is_looked_at_and_no_more(cluster: Cluster, api: ApiServer) -> None:
+    await ensure(cluster, rendering())
+    api.asked.clear()
+    await ensure(cluster, rendering())
+    around = [one for one in api.asked if one.endswith((DENY, QUOTA, LIMITS))]
+    assert sorted(around) == sorted(f"GET {path}" for path in (DENY, QUOTA, LIMITS))
+
+
+@pytest.mark.parametrize("path", [DENY, QUOTA, LIMITS])
+@pytest.mark.parametrize("how", ["deleted", "being deleted", "spec", "more in its spec", "labels", "no spec"])
+async def test_what_somebody_changed_or_took_away_is_mended_by_the_next_start(
+    cluster: Cluster, api: ApiServer, path: str, how: str
+) -> None:
+    await ensure(cluster, rendering())
+    there = api.objects[path]
+    wanted = copy.deepcopy(there["spec"])
+    if how == "deleted":
+        del api.objects[path]
+    elif how == "being deleted":
+        there["metadata"]["deletionTimestamp"] = "2026-11-26T14:00:00Z"
+    elif how == "labels":
+        there["metadata"]["labels"] = {}
+    elif how == "no spec":
+        del there["spec"]
+    elif how == "spec":
+        there["spec"] = {"podSelector": {"matchLabels": {"none": "such"}}, "policyTypes": ["Ingress", "Egress"]}
+    else:
+        there["spec"]["ingress"] = [{}]
+    api.asked.clear()
+    await ensure(cluster, rendering())
+    assert f"PATCH {path}" in api.asked
+    assert api.objects[path]["spec"] == wanted
+    assert api.objects[path]["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "hub-ext"
 
 
 async def test_a_namespace_that_is_as_it_should_be_costs_one_call(cluster: Cluster, api: ApiServer) -> None:
