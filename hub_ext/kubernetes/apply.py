@@ -22,6 +22,7 @@ log = structlog.get_logger("hub_ext.kubernetes.apply")
 
 _USER, _PLATFORM = f"{PREFIX}/user", f"{PREFIX}/platform"
 _KIND = f"{PREFIX}/namespace"
+_OF_QUANTITIES = frozenset({"ResourceQuota", "LimitRange"})
 
 
 class NotOurs(Conflict):
@@ -110,7 +111,18 @@ def _as_wanted(there: Manifest, wanted: Manifest) -> bool:
     """Return whether an object is what a manifest says, with nothing of somebody else's in its spec, and stays."""
     have, need = there["metadata"], wanted["metadata"]
     marks = all((have.get("labels") or {}).get(label) == value for label, value in (need.get("labels") or {}).items())
-    return marks and not have.get("deletionTimestamp") and bool(there.get("spec") == wanted["spec"])
+    spec = _plain(there.get("spec")) if wanted["kind"] in _OF_QUANTITIES else there.get("spec")
+    need_spec = _plain(wanted["spec"]) if wanted["kind"] in _OF_QUANTITIES else wanted["spec"]
+    return marks and not have.get("deletionTimestamp") and bool(spec == need_spec)
+
+
+def _plain(value: Any) -> Any:
+    """Return a spec with shares of a processor in thousandths: the API server writes 4 for 4000m."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return f"{value}000m" if isinstance(value, str) and value.isdecimal() else value
 
 
 async def _keep(cluster: Cluster, wanted: Manifest, within: float) -> None:

@@ -101,6 +101,24 @@ def test_the_namespace_is_hers_closed_and_bounded(eva: Person) -> None:
     assert quota["services"] == "0"
 
 
+def test_what_somebody_changed_or_took_away_by_hand_is_mended_by_her_next_start(platform: ClusterPlatform) -> None:
+    mia = platform.person("mia")
+    mia.start("scratch")
+    mia.stop()
+    closed = mia.kubectl.json("get", "networkpolicy", "default-deny", "-n", mia.namespace)["spec"]
+    hard = mia.kubectl.json("get", "resourcequota", "hub-ext", "-n", mia.namespace)["spec"]["hard"]
+    patch = json.dumps({"spec": {"policyTypes": ["Ingress"]}})
+    mia.kubectl("patch", "networkpolicy", "default-deny", "-n", mia.namespace, "--type=merge", "-p", patch)
+    patch = json.dumps({"spec": {"hard": {"pods": "600", "limits.cpu": "1k"}}})
+    mia.kubectl("patch", "resourcequota", "hub-ext", "-n", mia.namespace, "--type=merge", "-p", patch)
+    mia.kubectl("delete", "limitrange", "hub-ext", "-n", mia.namespace)
+    mia.start("scratch")
+    assert mia.kubectl.json("get", "networkpolicy", "default-deny", "-n", mia.namespace)["spec"] == closed
+    assert mia.kubectl.json("get", "resourcequota", "hub-ext", "-n", mia.namespace)["spec"]["hard"] == hard
+    assert mia.kubectl.json("get", "limitrange", "hub-ext", "-n", mia.namespace)["spec"]["limits"]
+    mia.stop()
+
+
 def test_what_a_start_has_goes_with_its_pod_though_no_hub_is_there(platform: ClusterPlatform) -> None:
     ned = platform.person("ned")
     ned.start("scratch")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,9 @@ QUOTA, LIMITS = f"{NAMESPACE}/resourcequotas/hub-ext", f"{NAMESPACE}/limitranges
 
 async def test_what_stands_as_it_should_be_is_looked_at_and_no_more(cluster: Cluster, api: ApiServer) -> None:
     await ensure(cluster, rendering())
+    hard = api.objects[QUOTA]["spec"]["hard"]
+    assert hard["limits.cpu"].endswith("000m")
+    hard["limits.cpu"] = hard["limits.cpu"].removesuffix("000m")  # as a real one writes it
     api.asked.clear()
     await ensure(cluster, rendering())
     around = [one for one in api.asked if one.endswith((DENY, QUOTA, LIMITS))]
@@ -81,7 +85,9 @@ async def test_what_stands_as_it_should_be_is_looked_at_and_no_more(cluster: Clu
 
 
 @pytest.mark.parametrize("path", [DENY, QUOTA, LIMITS])
-@pytest.mark.parametrize("how", ["deleted", "being deleted", "spec", "more in its spec", "labels", "no spec"])
+@pytest.mark.parametrize(
+    "how", ["deleted", "being deleted", "spec", "more in its spec", "another number", "labels", "no spec"]
+)
 async def test_what_somebody_changed_or_took_away_is_mended_by_the_next_start(
     cluster: Cluster, api: ApiServer, path: str, how: str
 ) -> None:
@@ -94,6 +100,9 @@ async def test_what_somebody_changed_or_took_away_is_mended_by_the_next_start(
         there["metadata"]["deletionTimestamp"] = "2026-11-26T14:00:00Z"
     elif how == "labels":
         there["metadata"]["labels"] = {}
+    elif how == "another number":
+        text = json.dumps(there["spec"])
+        there["spec"] = json.loads(text.replace('000m"', '001m"').replace('"Egress"', '"4000m"'))
     elif how == "no spec":
         del there["spec"]
     elif how == "spec":
