@@ -106,7 +106,10 @@ def test_a_kernel_that_cannot_start_is_told(launch: Launch) -> None:
 
 def test_the_deadline_ends_a_run_that_never_ends(launch: Launch) -> None:
     run = launch(
-        "print('on', flush=True)\nwhile True: pass", "print('never')", deadline=8.0, deadline_words="8 seconds"
+        "import time\nprint('on', flush=True)\nwhile True: time.sleep(0.05)",
+        "print('never')",
+        deadline=8.0,
+        deadline_words="8 seconds",
     )
     outcome = run.wait()
     assert (outcome["state"], outcome["reason"]) == ("failed", "ran longer than its limit of 8 seconds")
