@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -85,6 +86,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByGroup:
     """Return what gives tests to workers."""
     config.option.loadscopereorder = False  # in the order below, not by how many tests there are
     return ByGroup(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep what is there of thousands of tests until the end: nobody looks through it for what is to be freed."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

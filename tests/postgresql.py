@@ -55,6 +55,9 @@ class Cluster:
         self.folder = folder
         self._numbers = itertools.count(1)
         self._seed: dict[Table, list[dict[str, Any]]] = {}
+        # They keep what they know of the server and of each statement, and no connection.
+        self._orders = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        self._migrated = create_engine(self.url(_MIGRATED), poolclass=NullPool)
 
     def url(self, name: str) -> str:
         """Return the address of a database.
@@ -101,12 +104,11 @@ class Cluster:
         try:
             yield url
         finally:
-            self._clean(url)
+            self._clean()
 
-    def _clean(self, url: str) -> None:
+    def _clean(self) -> None:
         self._order(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_MIGRATED}'")
-        engine = create_engine(url, poolclass=NullPool)
-        with engine.begin() as connection:
+        with self._migrated.begin() as connection:
             for table in reversed(Base.metadata.sorted_tables):
                 connection.execute(table.delete())
             for (name,) in connection.execute(text("SELECT sequencename FROM pg_sequences WHERE last_value > 0")).all():
@@ -116,8 +118,7 @@ class Cluster:
                     connection.execute(table.insert(), rows)
 
     def _order(self, sql: str) -> list[object]:
-        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
-        with engine.connect() as connection:
+        with self._orders.connect() as connection:
             found = connection.execute(text(sql))
             return list(found) if found.returns_rows else []
 

@@ -19,6 +19,7 @@ import pytest
 
 from hub_ext.executor.folder import MARKER, Folder
 from hub_ext.executor.spec import LaunchSpec
+from tests.timing import Pauses
 
 KERNEL = (sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--HistoryManager.hist_file=:memory:")
 
@@ -48,11 +49,11 @@ class Launched:
 
     def until(self, kind: str, seconds: float = 30.0) -> dict[str, Any]:
         """Wait for an event of a type."""
-        deadline = time.monotonic() + seconds
+        deadline, pause = time.monotonic() + seconds, Pauses()
         while time.monotonic() < deadline:
             if found := self.events(kind):
                 return found[-1]
-            time.sleep(0.02)
+            pause()
         raise AssertionError(f"no {kind} within {seconds} seconds: {self.folder.log.read_text()}")
 
     def streamed(self, name: str = "stdout") -> str:

@@ -127,7 +127,7 @@ async def until(look: Callable[[], Any], seconds: float = 60.0) -> Any:
         found = await asyncio.to_thread(look)
         if found:
             return found
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)  # each look costs processor that who is waited for could use
     raise AssertionError(f"it did not become true within {seconds} seconds")
 
 

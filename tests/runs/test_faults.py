@@ -23,6 +23,7 @@ from hub_ext.runs.states import ENDED
 from hub_ext.runtimes.identity import marked
 from hub_ext.runtimes.local import LocalRuntime
 from hub_ext.settings import HubExt
+from tests.timing import Pauses
 
 # Each takes seconds; on PostgreSQL, those in which two processes meet in the database.
 pytestmark = pytest.mark.backends("sqlite")
@@ -40,11 +41,11 @@ CELLS = (
 
 
 def wait(look: Callable[[], Any], seconds: float) -> Any:
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, Pauses()
     while time.monotonic() < deadline:
         if found := look():
             return found
-        time.sleep(0.02)
+        pause()
     raise AssertionError(f"not within {seconds} seconds")
 
 

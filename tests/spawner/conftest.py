@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from jupyterhub.objects import Hub
 from jupyterhub.user import User
 from traitlets.config import Config
 
-from hub_ext.db.migrate import upgrade
 from hub_ext.settings import HubExt
 from hub_ext.spawner.base import DecidedSpawner
 from hub_ext.spawner.ledger import Ledger
@@ -23,13 +23,14 @@ MakeSpawner = Callable[..., LocalSpawner]
 
 
 @pytest.fixture
-def make_spawner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeSpawner]:
+def make_spawner(tmp_path: Path, migrated_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeSpawner]:
     """Return a function that makes the spawner of a person who is an analyst."""
     monkeypatch.setattr(DecidedSpawner, "_settling", object())  # the periodic look needs a loop that stays
     database = orm.new_session_factory("sqlite:///:memory:")()
     config = Config(HubExt={"state_dir": str(tmp_path / "state")})
+    (tmp_path / "state").mkdir()
+    shutil.copy(migrated_file, tmp_path / "state" / "hub-ext.sqlite")
     ledger = Ledger.shared(HubExt(config=config))
-    upgrade(ledger.database)
 
     analysts = orm.Group(name="analysts")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,7 +12,6 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from hub_ext.db.migrate import upgrade
 from hub_ext.db.tables import AuditRow, BudgetCharge, DecisionRow, PlatformState, ServerStart
 from hub_ext.db.types import new_id, now
 from hub_ext.errors import InvalidInput, StorageFull, Unavailable
@@ -22,9 +22,9 @@ GOOD = {"profile": "standard", "options": {"memory": "8Gi"}}
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
+def ledger(tmp_path: Path, migrated_file: Path) -> Iterator[Ledger]:
+    shutil.copy(migrated_file, tmp_path / "hub-ext.sqlite")
     found = Ledger(HubExt(state_dir=str(tmp_path)))
-    upgrade(found.database)
     yield found
     found.database.dispose()
 
