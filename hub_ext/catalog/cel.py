@@ -108,6 +108,7 @@ class Compiled:
     whole: bool
 
 
+@lru_cache(maxsize=512)  # a rule is compiled when it is read, and by each policy that has it
 def compile_rule(text: str, kind: str) -> Compiled:
     """Compile a rule text.
 
