@@ -331,25 +331,16 @@ def test_after_everything_was_killed_the_next_start_ends_leftovers_and_adopts_se
 # The end.
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_end_stops_everything_and_the_next_start_finds_it_as_it_was(own: Any, number: signal.Signals) -> None:
-    ready(own, "stays" if number == signal.SIGTERM else "ends")
-    assert own.stop(number) == 0
+def test_sigterm_stops_everything_and_the_next_start_finds_it_as_it_was(own: Any) -> None:
+    """As Ctrl-C does, once and twice: see test_start_and_stop.py."""
+    ready(own, "ends")
+    assert own.stop(signal.SIGTERM) == 0
     assert of_platform(own) == []
     before = own.said()
     own.start()
     assert "Password" not in own.said().removeprefix(before)
     assert own.login("ana").get("/services/workflows/").status_code == 200
     assert read(own, "SELECT count(*) FROM server_starts WHERE outcome IN ('starting', 'ready')") == [(0,)]
-
-
-def test_a_second_ctrl_c_ends_it_at_once(own: Any) -> None:
-    own.process.send_signal(signal.SIGINT)
-    until(lambda: own.said().rstrip().endswith("ends them at once)"))
-    own.process.send_signal(signal.SIGINT)
-    assert own.process.wait(15) == 0
-    until(lambda: of_platform(own) == [], 10)
-    own.start()
 
 
 # Two of them.
