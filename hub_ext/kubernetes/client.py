@@ -10,7 +10,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, TypeVar
 
 import aiohttp
@@ -91,12 +91,17 @@ def _error(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
     return kind(status, reason, message, wait)
 
 
-async def persist(call: Callable[[], Awaitable[_T]], within: float) -> _T:
+async def persist(
+    call: Callable[[], Awaitable[_T]],
+    within: float,
+    turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+) -> _T:
     """Make a call until it is answered.
 
     Args:
         call: Makes one try.
-        within: Seconds for all of them.
+        within: Seconds for all of them, and the pauses between.
+        turn: What each try waits for first; that is not the API server's time: others are being answered.
 
     Raises:
         NoAnswer: If none was answered in time.
@@ -105,15 +110,18 @@ async def persist(call: Callable[[], Awaitable[_T]], within: float) -> _T:
     loop = asyncio.get_running_loop()
     until, pause, last = loop.time() + within, _FIRST_PAUSE, ""
     while True:
-        try:
-            async with asyncio.timeout(min(_ONE_TRY, max(until - loop.time(), 0.001))):
-                return await call()
-        except ApiError as error:
-            if error.status not in _AGAIN:
-                raise
-            last, wait = str(error), error.retry_after
-        except _NO_ANSWER as error:
-            last, wait = type(error).__name__, 0.0
+        asked = loop.time()
+        async with turn():
+            until += loop.time() - asked
+            try:
+                async with asyncio.timeout(min(_ONE_TRY, max(until - loop.time(), 0.001))):
+                    return await call()
+            except ApiError as error:
+                if error.status not in _AGAIN:
+                    raise
+                last, wait = str(error), error.retry_after
+            except _NO_ANSWER as error:
+                last, wait = type(error).__name__, 0.0
         delay = max(wait, pause * random.uniform(0.5, 1.0))  # noqa: S311  # so that not all come back at once
         if loop.time() + delay >= until:
             log.warning("the API server does not answer", last=last[:300])
@@ -202,7 +210,7 @@ class Cluster:
         return opened
 
     async def _once(self, method: str, path: str, query: Mapping[str, Any], body: Any, content_type: str) -> bytes:
-        async with self._turns.turn(), await self._open(method, path, query, body, content_type, _ONE_TRY) as answer:
+        async with await self._open(method, path, query, body, content_type, _ONE_TRY) as answer:
             content = await answer.read()
             if answer.status >= 300:
                 raise _error(answer.status, content, answer.headers)
@@ -232,7 +240,9 @@ class Cluster:
             ApiError: If the API server says no.
             NoAnswer: If it does not answer in time.
         """
-        content = await persist(lambda: self._once(method, path, query or {}, body, content_type), within)
+        content = await persist(
+            lambda: self._once(method, path, query or {}, body, content_type), within, self._turns.turn
+        )
         answer: Manifest = json.loads(content)
         return answer
 

@@ -119,6 +119,17 @@ async def test_it_gives_up_in_time_and_says_so_plainly(cluster: Cluster, api: Ap
     await api.start()
 
 
+async def test_who_waits_for_the_requests_of_others_does_not_give_up(cluster: Cluster, api: ApiServer) -> None:
+    async def slowly(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(0.2)
+        return await api.ordinary(request)
+
+    api.answers = [slowly] * 60
+    pods = [{**POD, "metadata": {**POD["metadata"], "name": f"server-{number}"}} for number in range(60)]
+    await asyncio.gather(*(cluster.create(pod, within=1.0) for pod in pods))  # ten at once: 1.2 s for all of them
+    assert len(api.asked) == 60
+
+
 async def test_it_goes_on_when_the_api_server_is_back(cluster: Cluster, api: ApiServer) -> None:
     await api.stop()
     asking = asyncio.create_task(cluster.create(POD))
