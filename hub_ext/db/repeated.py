@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 from sqlalchemy import Executable
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
-from hub_ext.db.session import Database, tell
+from hub_ext.db.session import Database, telling
+from hub_ext.errors import HubExtError
 
 
 class Repeated:
@@ -56,19 +57,20 @@ class Repeated:
         """Return the answer.
 
         Raises:
-            Unavailable: If the database does not answer.
+            Unavailable: If the database does not answer, or has no connection left.
         """
         if self._database.is_sqlite:
             with self._database.read() as session:
                 return tuple(session.execute(self._query).one())
         try:
-            if self._kept is None:
-                self._kept = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            with self._kept.begin():
-                return tuple(self._kept.execute(self._query).one())
-        except DBAPIError as error:
+            with telling():
+                if self._kept is None:
+                    self._kept = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                with self._kept.begin():
+                    return tuple(self._kept.execute(self._query).one())
+        except (HubExtError, SQLAlchemyError):
             self._close_kept()
-            raise tell(error) from error
+            raise
 
     def close(self) -> None:
         """Close what is kept; it can be asked again."""

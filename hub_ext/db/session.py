@@ -36,11 +36,29 @@ _KEPT_OPEN = {"pool_size": 10, "max_overflow": 5, "pool_use_lifo": True}
 _HOLDER = f"{socket.gethostname()}:{os.getpid()}"
 
 
-def tell(error: DBAPIError) -> HubExtError:
+def _tell(error: DBAPIError) -> HubExtError:
     """Return what a person is told about a failing database, without a word of its text."""
     if is_full(error.orig):
         return StorageFull("The database has no space left, so nothing was changed.", hint="Tell an admin.")
     return Unavailable("The database does not answer, so nothing was changed.", hint="Try again in a moment.")
+
+
+@contextlib.contextmanager
+def telling() -> Iterator[None]:
+    """Tell a failing database in words; what callers expect, two at once, stays as it is.
+
+    Raises:
+        StorageFull: If the disk is full.
+        Unavailable: If the database does not answer, or has no connection left.
+    """
+    try:
+        yield
+    except IntegrityError:
+        raise  # callers expect these: two at once
+    except OperationalError as error:
+        raise _tell(error) from error
+    except PoolTimeout as error:
+        raise Unavailable("The database is too busy.", hint="Try again in a moment.") from error
 
 
 class Database:
@@ -95,15 +113,8 @@ class Database:
         if not self.is_sqlite:
             options["isolation_level"] = "READ COMMITTED" if write else "REPEATABLE READ"
         bind = self.engine.execution_options(**options)
-        try:
-            with Session(bind, expire_on_commit=False) as session:
-                yield session
-        except IntegrityError:
-            raise  # callers expect these: two at once
-        except OperationalError as error:
-            raise tell(error) from error
-        except PoolTimeout as error:
-            raise Unavailable("The database is too busy.", hint="Try again in a moment.") from error
+        with telling(), Session(bind, expire_on_commit=False) as session:
+            yield session
 
     def dispose(self) -> None:
         """Close all connections; those that are in use, when they are given back."""

@@ -111,9 +111,10 @@ def _as_wanted(there: Manifest, wanted: Manifest) -> bool:
     """Return whether an object is what a manifest says, with nothing of somebody else's in its spec, and stays."""
     have, need = there["metadata"], wanted["metadata"]
     marks = all((have.get("labels") or {}).get(label) == value for label, value in (need.get("labels") or {}).items())
-    spec = _plain(there.get("spec")) if wanted["kind"] in _OF_QUANTITIES else there.get("spec")
-    need_spec = _plain(wanted["spec"]) if wanted["kind"] in _OF_QUANTITIES else wanted["spec"]
-    return marks and not have.get("deletionTimestamp") and bool(spec == need_spec)
+    specs = there.get("spec"), wanted["spec"]
+    if wanted["kind"] in _OF_QUANTITIES:
+        specs = _plain(specs[0]), _plain(specs[1])
+    return marks and not have.get("deletionTimestamp") and bool(specs[0] == specs[1])
 
 
 def _plain(value: Any) -> Any:

@@ -82,7 +82,7 @@ def test_on_postgresql_it_is_one_statement_without_a_transaction(database: Datab
     question.ask()
     assert question.may_differ()
     with database.read() as session:
-        found = session.execute(text(f"SELECT state FROM pg_stat_activity {_OTHERS}"))  # ours
+        found = session.execute(text(f"SELECT state FROM pg_stat_activity {_OTHERS}"))
         states = [state for (state,) in found]
     assert states == ["idle"]
 
@@ -93,7 +93,7 @@ def test_a_connection_that_was_cut_is_told_and_made_anew(database: Database, que
     made: list[object] = []
     event.listen(database.engine, "connect", lambda *_: made.append(1))
     with database.write() as session:
-        session.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity {_OTHERS}"))  # ours
+        session.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity {_OTHERS}"))
     with pytest.raises(Unavailable):
         question.ask()
     assert question.ask()[0] == 0
