@@ -110,6 +110,7 @@ class ClusterPlatform(Platform):
     """
 
     proxies: type[ApiProxy] = ApiProxy  # what stands in front of the API server
+    waits_at_end = True  # until its namespaces are gone
 
     def __init__(
         self,
@@ -197,13 +198,13 @@ class ClusterPlatform(Platform):
         super().close()
         self.api_server.close()
         self.door.close()
-        kubectl = self.cluster.kubectl
+        kubectl, wait = self.cluster.kubectl, f"--wait={str(self.waits_at_end).lower()}"
         mine = f"hub-ext/platform={self.system}"
-        kubectl("delete", "namespace", "-l", mine, "--ignore-not-found", "--wait=true", seconds=240)
+        kubectl("delete", "namespace", "-l", mine, "--ignore-not-found", wait, seconds=240)
         names = [f"{one['kind'].lower()}/{one['metadata']['name']}" for one in self._manifests()]
         if rights := [one for one in names if one.startswith("clusterrole")]:  # others went with their namespace
             kubectl("delete", *rights, "--ignore-not-found")
-        kubectl("delete", "namespace", self.system, "--ignore-not-found", "--wait=true", seconds=240)
+        kubectl("delete", "namespace", self.system, "--ignore-not-found", wait, seconds=240)
 
     # What a curator does.
 
