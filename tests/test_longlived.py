@@ -26,3 +26,19 @@ print(gc.collect() >= 1)
 def test_only_what_came_later_is_looked_at_and_what_was_garbage_is_gone() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["True", "True", "False", "True"], done.stdout
+
+
+COUNTED = """
+import gc
+usual = gc.get_threshold()
+import hub_ext.web
+from hub_ext.longlived import keep_what_is_there
+print(gc.isenabled(), gc.get_threshold() > usual)
+keep_what_is_there()
+print(gc.isenabled(), gc.get_threshold() == usual)
+"""
+
+
+def test_while_a_process_begins_it_is_looked_at_rarely_and_then_as_usual() -> None:
+    done = subprocess.run([sys.executable, "-c", COUNTED], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["True"] * 4, done.stdout

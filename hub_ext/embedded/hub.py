@@ -7,10 +7,13 @@ from sqlite3 import Connection
 from typing import Any
 
 from jupyterhub.app import JupyterHub
+from jupyterhub.auth import Authenticator
+from jupyterhub.crypto import CryptKeeper
 from jupyterhub.services.service import Service
+from jupyterhub.spawner import Spawner
 from sqlalchemy import event
 from tornado.ioloop import PeriodicCallback
-from traitlets import Unicode
+from traitlets import Unicode, default
 
 from hub_ext.db.full import say_when_full
 from hub_ext.embedded.cookies import RenamingApplication
@@ -24,6 +27,11 @@ class EmbeddedHub(JupyterHub):
     name = "jupyterhub"
 
     cookie_suffix = Unicode(help="What is appended to the name of each cookie.").tag(config=True)
+
+    @default("classes")
+    def _load_classes(self) -> list[type]:
+        """Return what may be set on a command line; JupyterHub imports every spawner that is installed to tell."""
+        return [Spawner, Authenticator, CryptKeeper]
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -9,6 +9,7 @@ def without_slow_imports() -> None:
     """Keep `jsonschema` from importing its checker of internationalised addresses.
 
     That one builds a grammar of all of RFC 3987 when it is imported, which takes longer than everything else that an
-    executor imports, and no field of a notebook has that format. `jsonschema` does without it when it is missing.
+    executor or a notebook server imports, and no field of a notebook, an event or a setting of theirs has that format.
+    `jsonschema` does without it when it is missing.
     """
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None is how an import is blocked

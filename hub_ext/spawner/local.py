@@ -33,9 +33,25 @@ _MARK = "HUB_EXT_SERVER_START"
 _KEPT = ["LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ"]
 # Not imported here: it needs Jupyter Server, and the Hub does not.
 _ANNOUNCE = "hub_ext.executor.announce"
+_QUICKLY = "hub_ext.executor.quickly"
 _LAB_EXTENSIONS = Path(executor.__file__).parent / "announce" / "labextensions"
 _JUPYTER = Path(__file__).parent / "jupyter"  # settings of JupyterLab: it asks nobody outside for news
 _AGAIN = "Try again; if it happens again, tell an admin the time."
+
+
+def _is_ours(python: str) -> bool:
+    """Return whether hub-ext is in an environment: in somebody's own it is not."""
+    return python == sys.executable
+
+
+def server_command(python: str) -> list[str]:
+    """Return the command of a server, without its arguments; in our environment it imports nothing that only costs.
+
+    Args:
+        python: Path of the executable.
+    """
+    quickly = ["-P", "-m", _QUICKLY] if _is_ours(python) else ["-m"]
+    return [python, *quickly, "jupyterhub.singleuser"]
 
 
 class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
@@ -85,7 +101,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
             raise StartFailed("Its environment is not on this machine any more.", f"Ask {profile.metadata.owner}.")
         self._apply(spec, python)
         self._save()  # from here on a crash leaves something that is found by its mark
-        self._execute([python, "-m", "jupyterhub.singleuser", *self.get_args()])
+        self._execute([*server_command(python), *self.get_args()])
         self._save()
         telling = asyncio.create_task(self.tell_launch(profile))
         self._routing = asyncio.create_task(self._add_route())
@@ -117,7 +133,7 @@ class LocalSpawner(DecidedSpawner, SimpleLocalProcessSpawner):
 
     def _announcing(self, python: str) -> list[str]:
         """Return what has JupyterLab tell of the server's end; in an environment of somebody's own, hub-ext is not."""
-        if python != sys.executable:
+        if not _is_ours(python):
             return []
         return [
             f"--ServerApp.jpserver_extensions={{'{_ANNOUNCE}': True}}",

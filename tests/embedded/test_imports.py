@@ -20,3 +20,21 @@ def test_a_hub_imports_nothing_that_only_costs(main):
     loaded = set(json.loads(done.stdout))
     assert {"jupyterhub.app", "jsonschema", "cel"} <= loaded
     assert loaded.isdisjoint(NEEDLESS)
+
+
+def test_what_starts_no_pods_imports_nothing_of_a_cluster():
+    program = (
+        "import json, sys; from hub_ext.embedded.hub import EmbeddedHub; import hub_ext.spawner.local;"
+        " EmbeddedHub().classes; print(json.dumps([*sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    assert "jupyterhub.app" in loaded
+    assert loaded.isdisjoint({"kubespawner", "kubernetes_asyncio"})
+
+
+@pytest.mark.parametrize("main", ["hub_ext.cli", "hub_ext.sharing.publishing", "hub_ext.signin.authenticator"])
+def test_whatever_begins_with_us_imports_nothing_that_only_costs(main):
+    program = f"import json, sys; import {main}, nbformat; print(json.dumps([*sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(json.loads(done.stdout)).isdisjoint(NEEDLESS[:1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from hub_ext.embedded.processes import Recorded
 from hub_ext.errors import Unavailable
 from hub_ext.runtimes.identity import marked
 from hub_ext.spawner import ended
-from hub_ext.spawner.local import LocalSpawner
+from hub_ext.spawner.local import LocalSpawner, server_command
 
 
 @pytest.fixture
@@ -169,6 +170,14 @@ async def test_two_names_never_share_a_home_or_a_log(make_spawner: Any) -> None:
     assert first.home_dir != second.home_dir
     assert first.log_path != second.log_path
     assert first.home_dir.startswith(str(first.settings_of_ours.state))
+
+
+@pytest.mark.parametrize(("python", "quickly"), [(sys.executable, True), ("/opt/own/bin/python", False)])
+def test_only_in_our_environment_a_server_is_run_by_what_is_ours(python: str, quickly: bool) -> None:
+    command = server_command(python)
+    assert command[0] == python
+    assert command[-1] == "jupyterhub.singleuser"
+    assert ("hub_ext.executor.quickly" in command) is quickly
 
 
 async def test_the_client_of_a_server_carries_the_suffix_of_its_hub(make_spawner: Any) -> None:

@@ -1,0 +1,19 @@
+"""Run a module without what only costs: ``python -P -m hub_ext.executor.quickly jupyterhub.singleuser …``."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+from .lean import without_slow_imports
+
+
+def main() -> None:
+    """Run the module that the first argument names; what follows is its own command line."""
+    without_slow_imports()
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
