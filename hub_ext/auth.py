@@ -149,6 +149,8 @@ class EmbeddedAuthenticator(Authenticator):
         """Return the handlers that come before JupyterHub's own: they say who stops a server, and lead home."""
         from hub_ext.signin.sweep import Sweeper
         from hub_ext.spawner.handlers import handlers
+        from hub_ext.spawner.tokens import hash_once
 
+        hash_once(app)
         self.sweeper = Sweeper.of(app)
         return [*super().get_handlers(app), *handlers()]

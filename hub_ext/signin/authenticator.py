@@ -114,7 +114,9 @@ class ProviderAuthenticator(GenericOAuthenticator):
     def get_handlers(self, app: Any) -> list[tuple[str, type[RequestHandler]]]:
         """Return the handlers of the sign-in, and those that come before JupyterHub's own; also begins the sweep."""
         from hub_ext.spawner.handlers import handlers
+        from hub_ext.spawner.tokens import hash_once
 
+        hash_once(app)
         self.sweeper = Sweeper.of(app, self.refresh_user)
         return [*super().get_handlers(app), (r"/backchannel_logout", Left), *handlers()]
 

@@ -19,6 +19,7 @@ from tornado.web import HTTPError, RequestHandler, authenticated
 from hub_ext.errors import Conflict, Forbidden, InvalidInput, Unavailable
 from hub_ext.people import Person
 from hub_ext.settings import HubExt
+from hub_ext.signin.session_token import SessionToken
 from hub_ext.spawner import asking
 from hub_ext.spawner.asking import Typed
 from hub_ext.spawner.guard import ACT_IN_ROLES
@@ -179,6 +180,7 @@ def handlers() -> list[tuple[str, type[RequestHandler]]]:
     return [
         (r"/home", LeadHome),
         (r"/ask-access", AskHandler),
+        (r"/api/oauth2/token", SessionToken),
         (r"/api/user", WhoAmI),
         (r"/api/users/([^/]+)/server", EndServerHandler),
         (r"/api/users/([^/]+)/servers/([^/]*)", EndServerHandler),

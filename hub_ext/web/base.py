@@ -117,10 +117,21 @@ class BaseHandler(HubOAuthenticated, RequestHandler):
                     hint="Reload the page and try again. A script sends the _xsrf cookie back as X-XSRFToken.",
                 )
             return None
-        scopes = self.hub_auth.check_scopes(self.hub_auth.access_scopes, model)
-        person = person_of(model, allowed=bool(scopes), role_groups=self.context.settings.role_groups)
+        person = self.described(model)
         self.current_user = model
         return person
+
+    def described(self, model: dict[str, Any]) -> Person:
+        """Return the person whom the Hub described for a session or token.
+
+        Args:
+            model: The Hub's word.
+
+        Raises:
+            Forbidden: If it may not reach this service, or is no person's.
+        """
+        scopes = self.hub_auth.check_scopes(self.hub_auth.access_scopes, model)
+        return person_of(model, allowed=bool(scopes), role_groups=self.context.settings.role_groups)
 
     async def refreshed(self) -> Person:
         """Return the caller with her groups as the Hub says them now; every decision is taken on these.

@@ -26,6 +26,7 @@ from hub_ext.signin.accounts import Accounts
 from hub_ext.signin.people import People
 from hub_ext.store import Store
 from hub_ext.web.hub import HubClient, ServiceAuth
+from hub_ext.web.pages.ahead import Ahead
 from hub_ext.web.sealed import Sealed
 from hub_ext.web.traffic import Requests, Streams
 
@@ -78,6 +79,7 @@ class Context:
         sealed: Seals what browsers carry.
         auth: The Hub's sign-in.
         hub: The Hub's API.
+        ahead: What is looked up for the page that a browser is sent to.
         streams: The event streams that are open.
         requests: The requests that are being answered.
     """
@@ -115,6 +117,7 @@ class Context:
     sealed: Sealed
     auth: ServiceAuth
     hub: HubClient
+    ahead: Ahead
     streams: Streams
     requests: Requests
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Collection, Mapping
@@ -15,6 +16,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from hub_ext.errors import Forbidden, NotFound, NotSignedIn, Unavailable
 from hub_ext.people import ROLES, Person, roles_of, scope_of
+from hub_ext.signin.whose import ASKS, WHOSE
 from hub_ext.spawner.why import WHY
 from hub_ext.web.sealed import Sealed
 
@@ -50,10 +52,22 @@ class ServiceAuth(HubOAuth):
         Raises:
             HTTPError: If the Hub does not answer, or cannot tell.
         """
+        is_sign_in = url == self.oauth_token_url
+        if is_sign_in:
+            more["headers"] = {**more.get("headers", {}), ASKS: "1"}
         found = await super()._api_request(method, url, **more)
+        if is_sign_in:
+            self._believe(found)
         if found is None and await super()._api_request("GET", f"{self.api_url}/user", allow_403=True) is None:
             raise HTTPError(503, "The Hub does not know this service's own token, so its no means nothing")
         return found
+
+    def _believe(self, answer: dict[str, Any]) -> None:
+        """Remember what a Hub of ours said of the token that it gave, as if it had been asked."""
+        model = answer.get(WHOSE)
+        if model is not None:
+            token = hashlib.sha256(str(answer["access_token"]).encode()).hexdigest()
+            self.cache[f"token:{model.get('session_id') or ''}:{token}"] = model
 
     def generate_state(self, next_url: str | None = None, **extra_state: Any) -> str:
         """Return a sign-in that begins.

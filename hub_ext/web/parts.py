@@ -42,6 +42,7 @@ from hub_ext.signin.people import People
 from hub_ext.store import Store
 from hub_ext.web.context import Context
 from hub_ext.web.hub import HubClient, make_auth
+from hub_ext.web.pages.ahead import Ahead
 from hub_ext.web.sealed import Sealed
 from hub_ext.web.traffic import Requests, Streams
 
@@ -116,6 +117,7 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         sealed=sealed,
         auth=auth,
         hub=hub,
+        ahead=Ahead(),
         streams=Streams(),
         requests=Requests(),
     )

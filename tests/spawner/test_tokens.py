@@ -1,8 +1,9 @@
-"""Servers' tokens in the Hub's own database."""
+"""Tokens of servers and services in the Hub's own database."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from jupyterhub import orm
 from jupyterhub.oauth.provider import make_provider
 from jupyterhub.utils import compare_token, new_token
 
-from hub_ext.spawner.tokens import Clients, number_of
+from hub_ext.spawner.tokens import Clients, hash_once, number_of
 
 NAME = "jupyterhub-user-ana"
 
@@ -95,3 +96,44 @@ def test_it_takes_over_once_and_only_where_there_is_a_provider(provider: Any) ->
     Clients(provider).take_over()
     assert provider.add_client is before
     Clients(None).take_over()
+
+
+def hub_with(database: Any, provider: Any, secret: str) -> Any:
+    """Return a Hub that has a service with a secret, kept as JupyterHub keeps what it was given."""
+    service = orm.Service(name="workflows")
+    database.add(service)
+    database.commit()
+    service.oauth_client = provider.add_client("service-workflows", secret, "/back")
+    if secret:
+        service.new_api_token(secret, generated=False)
+    database.commit()
+    known = SimpleNamespace(api_token=secret, orm=service)
+    return SimpleNamespace(db=database, _service_map={"workflows": known})
+
+
+@pytest.mark.parametrize("secret", [new_token(), new_token() + new_token()], ids=["JupyterHub's", "the chart's"])
+def test_a_random_secret_of_a_service_is_hashed_once(database: Any, provider: Any, secret: str) -> None:
+    hub = hub_with(database, provider, secret)
+    hash_once(hub)
+    database.expire_all()
+    client, token = provider.fetch_by_client_id("service-workflows"), orm.APIToken.find(database, secret)
+    for kept in (client.secret, token.hashed):
+        assert int(kept.split(":")[1]) == orm.APIToken.generated_rounds
+        assert compare_token(kept, secret)
+        assert not compare_token(kept, new_token())
+
+
+@pytest.mark.parametrize("secret", ["super-secret", "a" * 64, "01" * 32, "0123456789abcdef", "G" + "0a1b2c3d" * 7])
+def test_one_that_somebody_may_have_typed_stays_as_it_is(database: Any, provider: Any, secret: str) -> None:
+    hub = hub_with(database, provider, secret)
+    hash_once(hub)
+    assert rounds_of(provider.fetch_by_client_id("service-workflows")) == orm.APIToken.rounds
+    assert int(orm.APIToken.find(database, secret).hashed.split(":")[1]) == orm.APIToken.rounds
+
+
+def test_a_service_without_a_client_or_a_secret_is_no_error(database: Any, provider: Any) -> None:
+    hub = hub_with(database, provider, "")
+    hub._service_map["workflows"].orm.oauth_client = None
+    hash_once(hub)
+    hub._service_map["workflows"].api_token = new_token()
+    hash_once(hub)

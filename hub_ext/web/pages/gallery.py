@@ -15,6 +15,7 @@ from hub_ext.people import Person
 from hub_ext.sharing.listing import Listing, Query, listing
 from hub_ext.sharing.workflows import Home as Latest
 from hub_ext.sharing.workflows import home
+from hub_ext.web.context import Context
 from hub_ext.web.pages.attention import Attention, attention
 from hub_ext.web.pages.catalog_rows import waits_for
 from hub_ext.web.pages.page import Page
@@ -94,6 +95,23 @@ class GalleryPage(Page):
             return listing(session, self.person, wanted)
 
 
+def first_page(context: Context, person: Person) -> tuple[Latest, ServerStart | None, list[VersionInfo], Attention]:
+    """Return what a person's home page shows: her runs and favourites, her server, the versions of profiles and what
+    else waits for her.
+
+    Args:
+        context: The parts of the service.
+        person: Who looks.
+    """
+    with context.database.read() as session:
+        latest, server = home(session, person), server_of(session, person)
+    waiting: list[VersionInfo] = []
+    if person.has_role("curator"):
+        found = context.desk(person).overview.waiting()
+        waiting = [one for one in found if waits_for(one, person).startswith("you")]
+    return latest, server, waiting, attention(context, person)
+
+
 class HomePage(Page):
     """What a person goes on with."""
 
@@ -101,7 +119,8 @@ class HomePage(Page):
 
     async def get(self) -> None:
         """Show it."""
-        latest, server, waiting, first = await self.call(self._load)
+        load = functools.partial(first_page, self.context, self.person)
+        latest, server, waiting, first = await self.context.ahead.take(self.person, load)
         title = ""
         if server is not None:
             versions = self.context.catalog.current().versions(server.profile)
@@ -116,18 +135,6 @@ class HomePage(Page):
             titles={one.name: one.metadata.title for one in self.context.catalog.current().newest()},
             done=_DONE.get(self.text("done"), ""),
         )
-
-    def _waiting(self) -> list[VersionInfo]:
-        """Return the versions of profiles that this person is waited for with."""
-        if not self.person.has_role("curator"):
-            return []
-        found = self.context.desk(self.person).overview.waiting()
-        return [one for one in found if waits_for(one, self.person).startswith("you")]
-
-    def _load(self) -> tuple[Latest, ServerStart | None, list[VersionInfo], Attention]:
-        with self.context.database.read() as session:
-            latest, server = home(session, self.person), server_of(session, self.person)
-        return latest, server, self._waiting(), attention(self.context, self.person)
 
 
 class KeepForm(Page):

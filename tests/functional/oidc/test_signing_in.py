@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import httpx
@@ -74,6 +75,50 @@ def test_who_came_from_the_service_is_led_back_there_at_once(world: World) -> No
     assert urlsplit(ada.visited[-1]).query == "q=x"
     assert ada.inside
     assert ada.at_hub
+
+
+def test_a_session_comes_with_the_word_on_whose_it_is(world: World) -> None:
+    world.person("asa", groups=("analysts", "data-curators"))
+    asa = world.sign_in("asa")
+    told = session_token(world, asa, {"X-Hub-Ext-Whose": "1"})
+    mine = {"Authorization": f"token {told['access_token']}"}
+    asked = httpx.get(f"{world.platform.url}/hub/api/user", headers=mine, trust_env=False, timeout=60).json()
+    assert told["hub_ext_user"] | {"last_activity": None} == asked | {"last_activity": None}
+    assert (asked["name"], set(asked["groups"])) == ("asa", {"analysts", "data-curators"})
+    assert "hub_ext_user" not in session_token(world, asa, {})
+
+
+def session_token(world: World, person: SignedIn, headers: dict[str, str]) -> dict[str, Any]:
+    """Do what the service does at the end of a sign-in, with its own secret; return the Hub's answer."""
+    service = world.platform.recorded("service").environ()
+    client, secret = (service[f"JUPYTERHUB_{name}"] for name in ("CLIENT_ID", "API_TOKEN"))
+    back = f"{SERVICE}oauth_callback"
+    asked = {"client_id": client, "redirect_uri": back, "response_type": "code", "state": "x"}
+    answer = person.http.get("/hub/api/oauth2/authorize", params=asked)
+    (code,) = parse_qs(urlsplit(answer.headers["location"]).query)["code"]
+    form = {"client_id": client, "client_secret": secret, "grant_type": "authorization_code", "code": code}
+    found = httpx.post(
+        f"{world.platform.url}/hub/api/oauth2/token",
+        data=form | {"redirect_uri": back},
+        headers=headers,
+        trust_env=False,
+        timeout=60,
+    )
+    assert found.status_code == 200, found.text
+    return dict(found.json())
+
+
+def test_the_service_believes_it_and_does_not_ask(world: World) -> None:
+    world.person("ash")
+    log = world.platform.state / "logs" / "hub.log"
+    before = log.stat().st_size
+    ash = world.sign_in("ash")
+    assert "ash" in ash.said
+    with log.open("rb") as stream:
+        stream.seek(before)
+        asked = [line for line in stream if b"(ash@" in line]
+    assert any(b"/hub/oauth_callback" in line for line in asked)
+    assert not any(b"GET /hub/api/user" in line for line in asked)
 
 
 def test_while_she_signs_in_the_browser_loads_what_our_pages_need(world: World) -> None:
