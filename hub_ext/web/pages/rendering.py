@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from hub_ext import __version__
@@ -15,6 +18,32 @@ from hub_ext.catalog.quantities import human_size, parse_size
 from hub_ext.web.pages import assets, sheet, theme, words
 
 _TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+
+
+class Compiled(FileSystemBytecodeCache):
+    """Templates as they were compiled last, kept as Python keeps modules: that takes a second of processor.
+
+    Each is believed only for the very text that it was made of. Where nothing can be kept, it is compiled each time.
+
+    Args:
+        folder: Where they are kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(str(folder), "%s.cache")
+        with contextlib.suppress(OSError):
+            folder.mkdir(exist_ok=True)
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Take one that is kept, if there is one."""
+        with contextlib.suppress(OSError):
+            super().load_bytecode(bucket)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep one."""
+        if not sys.dont_write_bytecode:
+            with contextlib.suppress(OSError):
+                super().dump_bytecode(bucket)
 
 
 @functools.lru_cache(4096)
@@ -40,6 +69,7 @@ def environment() -> Environment:
     """Return the one environment; every template in it is compiled."""
     made = Environment(
         loader=FileSystemLoader(_TEMPLATES),
+        bytecode_cache=Compiled(_TEMPLATES / "__pycache__"),
         autoescape=True,
         auto_reload=False,
         cache_size=-1,

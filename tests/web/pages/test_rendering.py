@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jinja2 import DictLoader, Environment
 
 from hub_ext.db.types import now
 from hub_ext.people import Person
@@ -192,3 +195,46 @@ def test_times_of_runs_are_told_with_the_exact_one_beside() -> None:
     )
     assert_plain(text)
     assert f'datetime="{at.isoformat(timespec="seconds")}"' in text
+
+
+def compiled_in(folder: Path, text: str) -> str:
+    """Return a page of a template, compiled by an environment of its own."""
+    found = Environment(loader=DictLoader({"one.html": text}), bytecode_cache=rendering.Compiled(folder))
+    return found.get_template("one.html").render()
+
+
+def test_what_was_compiled_is_kept_and_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    folder = tmp_path / "__pycache__"
+    assert compiled_in(folder, "{{ 6 * 7 }}") == "42"
+    assert len([*folder.iterdir()]) == 1
+
+    def compiles(*_: Any, **__: Any) -> str:
+        raise AssertionError("it is compiled again")
+
+    monkeypatch.setattr(Environment, "compile", compiles)
+    assert compiled_in(folder, "{{ 6 * 7 }}") == "42"
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"\x00" * 10, None], ids=["empty", "not compiled", "half"])
+def test_what_is_kept_is_no_more_than_a_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: bytes | None
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    assert compiled_in(tmp_path, "{{ 6 * 7 }}") == "42"
+    assert compiled_in(tmp_path, "{{ 6 * 8 }}") == "48"  # the text is another one now
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(kept.read_bytes()[:-9] if spoilt is None else spoilt)
+    assert compiled_in(tmp_path, "{{ 6 * 8 }}") == "48"
+
+
+def test_where_nothing_can_be_kept_pages_are_shown_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    taken = tmp_path / "file"
+    taken.touch()
+    assert compiled_in(taken / "folder", "{{ 6 * 7 }}") == "42"
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert compiled_in(tmp_path / "asked not to", "{{ 6 * 7 }}") == "42"
+    assert not [*(tmp_path / "asked not to").iterdir()]
