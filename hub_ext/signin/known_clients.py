@@ -24,8 +24,8 @@ def know_clients(provider: Any) -> None:
 class KnownClients:
     """The session of the Hub's database, as its provider uses it; a client that it found is not looked up again.
 
-    An object of a session is what the session knows of its row: what changes there is seen. One that was deleted, or may
-    be as something was undone, is looked up anew.
+    An object of a session is what the session knows of its row: what changes there is seen. One that was deleted, or
+    may be as something was undone, is looked up anew.
 
     Args:
         session: The session.
