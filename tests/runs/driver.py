@@ -1,15 +1,19 @@
-"""A service process with nothing but a reconciler and a sealer, so that it can be killed.
+"""Service processes with nothing but a reconciler and a sealer, so that they can be killed.
 
-``python driver.py STATE_FOLDER [CHECKPOINT]``: it kills itself with SIGKILL at the checkpoint, which is the name of a
-function of ours; ``before:`` or ``after:`` says whether it has done its work by then.
+``python -m tests.runs.driver`` imports all that such a process needs, which takes a second of processor, and forks one
+for each line of its input: JSON, ``{"state": folder, "checkpoint": name, "environment": {…}}``. It kills itself with
+SIGKILL at the checkpoint, which is the name of a function of ours; ``before:`` or ``after:`` says whether it has done
+its work by then. A line ``{"ended": id}`` asks for its exit code. Each line is answered by one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,7 +75,37 @@ async def main(state: Path) -> None:
     await sealing
 
 
+def become_one(state: str, checkpoint: str, environment: dict[str, str]) -> None:
+    """Be a service process from now on, until it ends."""
+    code = 1
+    try:
+        with Path(os.devnull).open() as nothing:
+            os.dup2(nothing.fileno(), 0)
+        os.dup2(2, 1)  # our output is for answers
+        os.environ.update(environment)
+        if checkpoint:
+            set_checkpoint(*checkpoint.split(":"))
+        asyncio.run(main(Path(state)))
+        code = 0
+    except BaseException:  # noqa: BLE001  # however it ends, it must not go on as the process that makes them
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def exit_code(pid: int) -> int | None:
+    """Return how one of them ended; None while it has not."""
+    found, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if found else None
+
+
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        set_checkpoint(*sys.argv[2].split(":"))
-    asyncio.run(main(Path(sys.argv[1])))
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "ended" in asked:
+            answer = exit_code(asked["ended"])
+        else:
+            answer = os.fork()
+            if answer == 0:
+                become_one(**asked)
+        print(json.dumps(answer), flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -29,9 +30,9 @@ from tests.timing import Pauses
 pytestmark = pytest.mark.backends("sqlite")
 BOTH = pytest.mark.backends("sqlite", "postgresql")
 
+ROOT = Path(__file__).resolve().parents[2]
 TRUE_WITHIN = 10.0  # seconds after the next service is up
 Row = Callable[[str], Run]
-Drive = Callable[..., subprocess.Popen[bytes]]
 
 # Each execution leaves a line in a file outside of its own folder, so that a second one would be seen.
 CELLS = (
@@ -75,18 +76,78 @@ class Case:
         return wait(lambda: found if (found := self.row).state in ENDED else None, seconds)
 
 
-@pytest.fixture
-def drive(settings: HubExt, runtime: LocalRuntime) -> Iterator[Drive]:
-    """Start a service process."""
-    started: list[subprocess.Popen[bytes]] = []
+class Process:
+    """A service process, as `subprocess.Popen` would have it.
 
-    def drive(checkpoint: str = "") -> subprocess.Popen[bytes]:
-        quickly = "import runpy, sys; from hub_ext.executor.lean import without_slow_imports; without_slow_imports()"
-        script = f"{quickly}; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
-        driver = str(Path(__file__).with_name("driver.py"))
-        command = [sys.executable, "-c", script, driver, str(settings.state)]
-        environment = {**os.environ, "HUB_EXT_DATABASE_URL": str(settings.database_url)}
-        process = subprocess.Popen([*command, *([checkpoint] if checkpoint else [])], env=environment)
+    Attributes:
+        pid: Its id.
+        returncode: How it ended; None while that is not known.
+    """
+
+    def __init__(self, driver: Driver, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._driver = driver
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._driver.ask(ended=self.pid)
+        return self.returncode
+
+    def wait(self, seconds: float = 30) -> int:
+        wait(lambda: self.poll() is not None, seconds)
+        assert self.returncode is not None
+        return self.returncode
+
+    def send(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send(signal.SIGTERM)
+
+
+class Driver:
+    """Makes service processes; see `driver.py`."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.runs.driver"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+    def ask(self, **what: Any) -> Any:
+        assert self._process.stdin
+        assert self._process.stdout
+        print(json.dumps(what), file=self._process.stdin, flush=True)
+        return json.loads(self._process.stdout.readline())
+
+    def start(self, state: Path, checkpoint: str, environment: dict[str, str]) -> Process:
+        return Process(self, self.ask(state=str(state), checkpoint=checkpoint, environment=environment))
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Driver]:
+    """Makes service processes."""
+    made = Driver()
+    yield made
+    made.close()
+
+
+Drive = Callable[..., Process]
+
+
+@pytest.fixture
+def drive(settings: HubExt, runtime: LocalRuntime, driver: Driver) -> Iterator[Drive]:
+    """Start a service process."""
+    started: list[Process] = []
+
+    def drive(checkpoint: str = "") -> Process:
+        process = driver.start(settings.state, checkpoint, {"HUB_EXT_DATABASE_URL": str(settings.database_url)})
         started.append(process)
         wait(lambda: (settings.state / f"up-{process.pid}").exists() or process.poll() is not None, 60)
         return process
@@ -112,7 +173,7 @@ def case(service: RunService, publish: Callable[..., str], amy: Any, tmp_path: P
     return case
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: Process) -> None:
     process.kill()
     process.wait()
 
