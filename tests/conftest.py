@@ -16,6 +16,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from xdist.scheduler import LoadScopeScheduling
 
+from hub_ext.catalog import documents
 from hub_ext.db.migrate import upgrade
 from hub_ext.db.session import Database
 from hub_ext.settings import HubExt
@@ -30,6 +31,10 @@ hypothesis_settings.load_profile("shared-machine")
 
 # Each client reads all authorities anew, which takes 16 ms of processor, and tests make thousands, as for `httpx.get`.
 httpx_transport.create_ssl_context = functools.cache(httpx_transport.create_ssl_context)
+
+
+# What a text says is the same each time, and tests make hundreds of catalogs of the same few files.
+documents.parse = functools.lru_cache(1000)(documents.parse)
 
 
 # Files whose tests stay together on one worker, in their order: they share what is dear to start, or must not run

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
+import bcrypt
 import psutil
 import pytest
 
@@ -37,6 +38,7 @@ c.JupyterHub.proxy_class = "traefik_file"
 c.TraefikFileProviderProxy.traefik_api_url = told["proxy_url"]
 c.TraefikFileProviderProxy.traefik_api_username = "a"
 c.TraefikFileProviderProxy.traefik_api_password = "b"
+c.TraefikFileProviderProxy.traefik_api_hashed_password = told["hashed"]
 c.TraefikFileProviderProxy.static_config_file = told["static"]
 c.TraefikFileProviderProxy.dynamic_config_file = told["dynamic"]
 c.JupyterHub.authenticator_class = "generic-oauth"
@@ -77,6 +79,7 @@ class Others(World):
         told = {
             "url": platform.url, "hub_port": free_port(), "proxy_url": f"http://127.0.0.1:{free_port()}",
             "db_url": f"sqlite:///{state / 'jupyterhub.sqlite'}", "cookie_secret": str(state / "cookie-secret"),
+            "hashed": bcrypt.hashpw(b"b", bcrypt.gensalt(4)).decode(),  # checked at each request, for 0.2 s as it comes
             "static": str(state / "static.toml"), "dynamic": str(state / "rules.toml"),
             "state": str(state), "refresh": REFRESH,
             "oauth": {
