@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
 from jupyterhub import orm
@@ -178,10 +178,9 @@ class DecidedSpawner(Spawner):
         self.write_down(Outcome(self.start_id, "ready"))
         return address
 
-    async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield what the person who waits is told."""
-        async for event in self.progress_of_start.follow():
-            yield event
+    def progress(self) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield what the person who waits is told; whoever calls closes it."""
+        return self.progress_of_start.follow()
 
     async def form(self) -> str:
         """Return the start page's cards; while the database is away, without what it says of her."""

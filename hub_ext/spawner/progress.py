@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 _TICK = 0.5  # seconds between two looks at the clock, at least
-_STEPS, _LONGEST_TICK = 8, 2.0  # of the bar, in a boot that takes long: many may wait at once; seconds
+_STEPS, _LONGEST_TICK = 8, 2.0  # of the bar, in a boot that takes long; seconds
+_EACH = 0.05  # seconds of a tick for each start that is followed: while many wait, all of them hear no more than a few
 _BOOT_FROM, _BOOT_TO = 20, 95  # percent of the bar that the server's own boot takes
 
 
@@ -27,6 +28,8 @@ def usually(seconds: float | None) -> str:
 
 class Progress:
     """The events of one start, for any number of listeners, each from the beginning."""
+
+    _followed = 0  # listeners of all starts
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
@@ -65,20 +68,24 @@ class Progress:
 
     def _tick(self) -> float:
         expected = self._booting[1] if self._booting is not None else 0.0
-        return min(max(_TICK, expected / _STEPS), _LONGEST_TICK)
+        return min(max(_TICK, expected / _STEPS, _EACH * Progress._followed), _LONGEST_TICK)
 
-    async def follow(self) -> AsyncIterator[dict[str, Any]]:
+    async def follow(self) -> AsyncGenerator[dict[str, Any], None]:
         """Yield all events, and while nothing happens the moving bar; never ends by itself."""
         told, percent = 0, 0
-        while True:
-            while told < len(self.events):
-                event = self.events[told]
-                told, percent = told + 1, int(event["progress"])
-                yield event
-            try:
-                async with asyncio.timeout(self._tick()):
-                    await self._changed.wait()
-            except TimeoutError:
-                if self.events and self._percent() > percent:
-                    percent = self._percent()
-                    yield {"progress": percent, "message": self.events[-1]["message"]}
+        Progress._followed += 1
+        try:
+            while True:
+                while told < len(self.events):
+                    event = self.events[told]
+                    told, percent = told + 1, int(event["progress"])
+                    yield event
+                try:
+                    async with asyncio.timeout(self._tick()):
+                        await self._changed.wait()
+                except TimeoutError:
+                    if self.events and self._percent() > percent:
+                        percent = self._percent()
+                        yield {"progress": percent, "message": self.events[-1]["message"]}
+        finally:
+            Progress._followed -= 1

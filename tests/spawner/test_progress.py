@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -54,6 +55,45 @@ async def test_the_bar_never_moves_back() -> None:
     progress.booting(1000)
     progress.tell(100, "Cancelled by you")
     assert [event["progress"] for event in await first(progress, 2)] == [20, 100]
+
+
+@pytest.mark.parametrize(("others", "ticks"), [(0, True), (30, False)])
+async def test_while_many_wait_each_hears_of_the_bar_less_often_and_of_what_happens_at_once(
+    others: int, ticks: bool
+) -> None:
+    progress, heard = Progress(), asyncio.Queue[str]()
+    progress.tell(20, "Starting")
+    progress.booting(2.0)
+
+    async def listen() -> None:
+        async for event in progress.follow():
+            heard.put_nowait(event["message"])
+
+    waiting = [asyncio.create_task(first(Progress(), 1)) for _ in range(others)]
+    await asyncio.sleep(0)
+    listener = asyncio.create_task(listen())
+    await asyncio.sleep(0.9)  # a tick of one who is alone takes 0.5 s
+    assert heard.qsize() == 1 + ticks
+    progress.tell(50, "Waiting for a node")
+    async with asyncio.timeout(0.3):
+        while await heard.get() != "Waiting for a node":
+            pass
+    for one in (listener, *waiting):
+        one.cancel()
+    await asyncio.gather(listener, *waiting, return_exceptions=True)
+
+
+async def test_who_listens_no_more_does_not_count_among_many() -> None:
+    gone = [Progress() for _ in range(30)]
+    for progress in gone:
+        progress.tell(5, "Checking")
+        async with aclosing(progress.follow()) as events:
+            await anext(events)
+    progress = Progress()
+    progress.tell(20, "Starting")
+    progress.booting(2.0)
+    async with asyncio.timeout(0.9):
+        await first(progress, 2)
 
 
 @pytest.mark.parametrize(
