@@ -6,10 +6,14 @@ import asyncio
 import errno
 import re
 import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _HERE = "127.0.0.1"
 _TAIL = 16 * 1024
+_VERSION = "X-JupyterHub-Version"
 _SECRET = re.compile(r"[0-9a-fA-F]{32,}")
 # The best first, and whether the last or the first such line tells more: an exception, a message of high severity,
 # anything else that sounds like an error.
@@ -31,8 +35,30 @@ def somebody_listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != errno.ECONNREFUSED
 
 
-async def answers(port: int, path: str, within: float = 5.0, *, host: str = _HERE) -> bool:
-    """Return whether a server answers a request with 200.
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered when it was asked whether it is there.
+
+    Attributes:
+        headers: The one that JupyterHub reads, where there is one.
+    """
+
+    headers: Mapping[str, str]
+
+    def spare(self, server: Any) -> None:
+        """Have JupyterHub not ask a server of this start once more: it would wait for this very answer.
+
+        Args:
+            server: As JupyterHub made it for this start alone (`jupyterhub.objects.Server`).
+        """
+        server.wait_up = self._is_up
+
+    async def _is_up(self, **_: Any) -> Answer:
+        return self
+
+
+async def answer(port: int, path: str, within: float = 5.0, *, host: str = _HERE) -> Answer | None:
+    """Return what a server answers, None unless that is a 200.
 
     Args:
         port: Its port.
@@ -41,21 +67,30 @@ async def answers(port: int, path: str, within: float = 5.0, *, host: str = _HER
         host: Its address; by default this machine.
     """
     if host == _HERE and not somebody_listens(port):
-        return False
+        return None
     try:
         async with asyncio.timeout(within):  # `wait_for` would lose a cancellation that comes with the refusal
             return await _ask(host, port, path)
-    except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
-        return False
+    except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+        return None
 
 
-async def _ask(host: str, port: int, path: str) -> bool:
+async def answers(port: int, path: str, within: float = 5.0, *, host: str = _HERE) -> bool:
+    """Return whether a server answers a request with 200; arguments are those of `answer`."""
+    return await answer(port, path, within, host=host) is not None
+
+
+async def _ask(host: str, port: int, path: str) -> Answer | None:
     reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n".encode())
         await writer.drain()
-        status = await reader.readline()
-        return b" 200 " in status
+        status, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        if " 200 " not in status:
+            return None
+        fields = (line.partition(":") for line in lines)
+        said = [value.strip() for name, _, value in fields if name.lower() == _VERSION.lower()]
+        return Answer({_VERSION: said[0]} if said else {})
     finally:
         writer.close()
 

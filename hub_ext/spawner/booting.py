@@ -13,7 +13,7 @@ from hub_ext.kubernetes.apply import check_ours
 from hub_ext.kubernetes.client import AlreadyThere, ApiError
 from hub_ext.kubernetes.objects import HOME, PORT, PREFIX, UNNAMED, Manifest
 from hub_ext.kubernetes.watch import Change, Watch, key_of
-from hub_ext.spawner.answering import answers, telling_line
+from hub_ext.spawner.answering import Answer, answer, telling_line
 from hub_ext.spawner.base import StartFailed
 from hub_ext.spawner.pods import Pods, launch_of
 from hub_ext.spawner.progress import Progress
@@ -91,7 +91,12 @@ class Boot:
         progress: What the person is told.
         pod: The pod that is to be made.
         within: Seconds that all of it may take.
+
+    Attributes:
+        answer: What the server answered, once it does.
     """
+
+    answer: Answer | None = None
 
     def __init__(self, pods: Pods, progress: Progress, pod: Manifest, within: float) -> None:
         self._pods = pods
@@ -179,7 +184,8 @@ class Boot:
 
     async def _answers(self, address: str, path: str) -> bool:
         host = address.removeprefix("http://").rpartition(":")[0].strip("[]")
-        return await answers(PORT, path, 2.0, host=host)
+        self.answer = await answer(PORT, path, 2.0, host=host)
+        return self.answer is not None
 
     async def _pause(self, changed: asyncio.Event, since: float) -> None:
         if since:

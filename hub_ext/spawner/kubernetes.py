@@ -26,6 +26,7 @@ from hub_ext.spawner.answering import telling_line
 from hub_ext.spawner.base import DecidedSpawner, StartFailed
 from hub_ext.spawner.booting import Boot, address_of, make_pod
 from hub_ext.spawner.cards import minutes
+from hub_ext.spawner.committing import commit
 from hub_ext.spawner.ledger import Outcome
 from hub_ext.spawner.pods import Pods, lived
 
@@ -150,7 +151,7 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
         boot = Boot(pods, self.progress_of_start, made.pod, self.start_timeout - _GIVE_UP)
         if made.home is not None:
             await boot.until_the_home_is_free(made.home["metadata"]["name"])
-        self._save()  # from here on a crash leaves something that is found by its start
+        await self._save()  # from here on a crash leaves something that is found by its start
         telling = asyncio.create_task(self.tell_launch(profile))
         try:
             self._made_something = True
@@ -159,6 +160,8 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
             address = await boot.until_it_answers(pod, path, self._begin_route, (self.api_token,))
             if self._routing is not None:
                 await asyncio.shield(self._routing)
+            if boot.answer is not None:
+                boot.answer.spare(self.server)
         finally:
             telling.cancel()
         self._ready = True
@@ -221,10 +224,10 @@ class KubernetesSpawner(DecidedSpawner, _Bare):
 
     # What has to be found again.
 
-    def _save(self) -> None:
+    async def _save(self) -> None:
         """Commit what finds the server again."""
         self.orm_spawner.state = self.get_state()
-        self.user.db.commit()
+        await commit(self.user.db)
 
     def get_state(self) -> dict[str, Any]:
         """Return what finds the server again after the Hub was started anew."""

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from hub_ext import audit
@@ -48,7 +48,9 @@ _TRIES = 20
 _TABLE: Any = ServerStart.__table__
 _INSERT = insert(_TABLE)
 _OPEN_OF_SERVER = select(_TABLE.c.id).where(
-    _TABLE.c.user_name == bindparam("user"), _TABLE.c.server == bindparam("server"), _TABLE.c.outcome.in_(_OPEN)
+    _TABLE.c.user_name == bindparam("user"),
+    _TABLE.c.server == bindparam("server"),
+    or_(*(_TABLE.c.outcome == one for one in _OPEN)),  # a list would be written out anew at each execution
 )  # made once, as are the other statements of each start: to make one anew takes longer than to execute it
 _TAKEN = (
     select(ServerStart.asked_at, ServerStart.ready_at)

@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from jupyterhub import orm
+from jupyterhub.objects import Server
 
 from hub_ext.embedded.processes import free_port
-from hub_ext.spawner.answering import answers, last_words
+from hub_ext.spawner.answering import answer, answers, last_words
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -47,6 +49,27 @@ async def serving(answer: bytes | None) -> AsyncIterator[int]:
 async def test_only_200_is_an_answer(answer: bytes, expected: bool) -> None:
     async with serving(answer) as port:
         assert await answers(port, "/api") is expected
+
+
+@pytest.mark.parametrize(
+    ("line", "version"),
+    [(b"X-JupyterHub-Version: 6.1.1\r\n", "6.1.1"), (b"x-jupyterhub-version:6.1.1\r\n", "6.1.1"), (b"", None)],
+)
+async def test_a_server_that_has_answered_is_asked_no_second_time(line: bytes, version: str | None) -> None:
+    async with serving(b"HTTP/1.1 200 OK\r\nServer: x\r\n" + line + b"\r\n") as port:
+        found = await answer(port, "/api")
+    assert found is not None
+    server = Server(
+        orm_server=orm.Server(proto="http", ip="127.0.0.1", port=port, base_url="/user/ana/", cookie_name="x")
+    )
+    found.spare(server)
+    waited = await server.wait_up(http=True, timeout=0.1, ssl_context=None, extra_path="api")  # as JupyterHub waits
+    assert waited.headers.get("X-JupyterHub-Version") == version
+
+
+async def test_what_does_not_end_is_no_answer() -> None:
+    async with serving(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000) as port:
+        assert await answers(port, "/api") is False
 
 
 async def test_nobody_there_is_no_answer() -> None:
