@@ -21,6 +21,7 @@ from hub_ext.db.migrate import upgrade
 from hub_ext.db.session import Database
 from hub_ext.settings import HubExt
 from hub_ext.store import Store
+from tests import statements
 from tests.postgresql import Cluster, cluster
 
 # The machine is shared: time says nothing about the code here.
@@ -35,6 +36,9 @@ httpx_transport.create_ssl_context = functools.cache(httpx_transport.create_ssl_
 
 # What a text says is the same each time, and tests make hundreds of catalogs of the same few files.
 documents.parse = functools.lru_cache(1000)(documents.parse)
+
+# An engine writes a statement as SQL once; each test has an engine of its own, of one of two kinds.
+statements.share()
 
 
 # Files whose tests stay together on one worker, in their order: they share what is dear to start, or must not run
