@@ -1,4 +1,8 @@
-"""OAuth clients of services, found in memory. JupyterHub asks its database for the same one twelve times a sign-in."""
+"""What JupyterHub's OAuth provider asks the Hub's database for, and could know.
+
+It asks twelve times a sign-in for the same client; and with the code that a service shows it loads the person again,
+with her roles, groups and shares, whom the Hub has in memory since it gave that code.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,10 @@ class KnownClients:
 
     def query(self, *what: Any) -> Any:
         """Begin a question, as the session would."""
-        return _ByName(self) if what == (orm.OAuthClient,) else self.session.query(*what)
+        if what == (orm.OAuthClient,):
+            return _ByName(self)
+        asked = self.session.query(*what)
+        return _AsKnown(asked) if what == (orm.OAuthCode,) else asked
 
     def client(self, name: str) -> orm.OAuthClient | None:
         """Return a client; None if there is none.
@@ -72,3 +79,22 @@ class _ByName:
         return self._clients.client(self._name)
 
     one_or_none = first
+
+
+class _AsKnown:
+    """A question for a code; how to load what belongs to it is passed over: that is taken as the session has it."""
+
+    def __init__(self, asked: Any) -> None:
+        self._asked = asked
+
+    def filter(self, *which: Any) -> _AsKnown:
+        return _AsKnown(self._asked.filter(*which))
+
+    def filter_by(self, **which: Any) -> _AsKnown:
+        return _AsKnown(self._asked.filter_by(**which))
+
+    def options(self, *_: Any) -> _AsKnown:
+        return self
+
+    def first(self) -> orm.OAuthCode | None:
+        return self._asked.first()

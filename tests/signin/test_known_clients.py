@@ -1,4 +1,4 @@
-"""Services' OAuth clients, found in memory."""
+"""What the OAuth provider need not ask the database for."""
 
 from __future__ import annotations
 
@@ -75,6 +75,45 @@ def test_servers_clients_are_not_kept(provider: Any) -> None:
     assert provider.fetch_by_client_id("jupyterhub-user-ana").redirect_uri == "/user/ana"
     assert provider.fetch_by_client_id(NAME) is not None
     assert [*provider.db.known] == [NAME]
+
+
+def code_for(session: Any, provider: Any, **more: Any) -> orm.OAuthCode:
+    """Return a code that was given to somebody."""
+    person = orm.User(name="ana", groups=[orm.Group(name="analysts")])
+    client = provider.fetch_by_client_id(NAME)
+    code = orm.OAuthCode(code="c0de", client=client, user=person, redirect_uri="/back", session_id="s", **more)
+    session.add_all([person, code])
+    session.commit()
+    return code
+
+
+def test_whose_a_code_is_is_known_without_loading_her_again(session: Any, provider: Any, asked: list[str]) -> None:
+    given = code_for(session, provider)
+    person = given.user
+    session.expunge(given)  # as codes go from memory, and who signed in stays
+    asked.clear()
+    found = orm.OAuthCode.find(provider.db, code="c0de")
+    assert found is not given
+    assert found.user is person
+    assert [one for one in asked if "FROM oauth_codes" not in one and one != "SELECT 1"] == []
+
+
+def test_who_is_not_in_memory_is_loaded(session: Any, provider: Any) -> None:
+    code_for(session, provider)
+    session.expunge_all()
+    found = orm.OAuthCode.find(provider.db, code="c0de")
+    assert (found.user.name, [group.name for group in found.user.groups]) == ("ana", ["analysts"])
+
+
+def test_a_code_is_used_up_and_one_that_is_too_old_is_none(session: Any, provider: Any) -> None:
+    code_for(session, provider)
+    provider.request_validator.invalidate_authorization_code(NAME, "c0de", None)
+    assert orm.OAuthCode.find(provider.db, code="c0de") is None
+    session.query(orm.User).delete()
+    session.query(orm.Group).delete()
+    code_for(session, provider, expires_at=1)
+    assert orm.OAuthCode.find(provider.db, code="c0de") is None
+    assert orm.OAuthCode.find(provider.db, code="another") is None
 
 
 def test_all_else_is_the_session_s(provider: Any, session: Any) -> None:
