@@ -157,6 +157,7 @@ def test_a_key_that_is_taken_out_of_the_enclave_counts_no_more(
 @pytest.mark.parametrize("verify", ["warn", "off"])
 def test_an_enclave_may_only_warn_or_not_ask(point: DecisionPoint, database: Database, put: Put, verify: str) -> None:
     put(enclave(verify=verify), "_enclaves/low.yaml")
+    point.catalog.refresh()  # it may have looked before
     found = ask(point)
     assert found.allowed
     assert [one.code for one in found.warnings] == (["image-unverified"] if verify == "warn" else [])
@@ -167,6 +168,7 @@ def test_a_list_of_parts_is_asked_for_apart(
     point: DecisionPoint, database: Database, put: Put, sbom: str, allowed: bool, warnings: int
 ) -> None:
     put(enclave(sbom=sbom), "_enclaves/low.yaml")
+    point.catalog.refresh()
     keep(database, verified())
     found = ask(point)
     assert (found.allowed, len(found.warnings)) == (allowed, warnings)
