@@ -54,6 +54,7 @@ c.LocalProxy.dynamic_config_file = str(state / "run" / "traefik-routes.toml")
 c.LocalProxy.record_file = str(state / "run" / "proxy.json")
 c.LocalProxy.log_file = str(state / "logs" / "proxy.log")
 c.LocalProxy.traefik_log_level = "WARN"
+c.LocalProxy.check_route_timeout = 90  # seconds; without its first routes the Hub ends, and a machine may be busy
 c.LocalProxy.traefik_api_url = f"http://127.0.0.1:{here.proxy_port}"
 c.LocalProxy.traefik_api_username = "hub"
 c.LocalProxy.traefik_api_password = here.proxy_password
