@@ -8,11 +8,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.functional.faults import API, ENDED, World, alive, gone, kill, processes_of, until
+from tests.functional.faults import API, World, alive, gone, kill, processes_of, until
 
 pytestmark = [pytest.mark.functional, pytest.mark.timeout(600)]
 
@@ -99,12 +101,13 @@ def test_an_executor_that_boots_while_its_service_is_killed_is_adopted(world: Wo
     """It has the word to go, but not yet its lock, so that all that tells of it is the process that was committed."""
     for number in range(20):
         name = f"booting-{number}"
-        run_id = world.order(name)
-        if (executor := caught_while_booting(world, run_id)) is not None:
+        run_id, executor = caught_while_booting(world, name)
+        if executor is not None:
             break
         world.until_state(run_id, "succeeded")
     assert executor is not None, "no executor was seen before it took its lock"
     until(lambda: world.column("process", run_id).count("pid"))
+    time.sleep(0.5)  # the word to go follows at once
     launch = world.column("launch_id", run_id)
     kill(world.worker())
     world.healthy()
@@ -114,22 +117,42 @@ def test_an_executor_that_boots_while_its_service_is_killed_is_adopted(world: Wo
     assert (world.told(name), world.column("launch_id", run_id)) == (ONCE, launch)
 
 
-def caught_while_booting(world: World, run_id: str) -> psutil.Process | None:
-    """Return the executor of a run, stopped before it took its lock; None if that came too late."""
-    launch = world.state / "launches" / until(lambda: world.column("launch_id", run_id))
+def caught_while_booting(world: World, name: str) -> tuple[str, psutil.Process | None]:
+    """Order a run; return it, and its executor, stopped before it took its lock; None if that came too late."""
+    launches = str(world.state / "launches").encode()
+    ordered, before = threading.Event(), set(psutil.pids())
+    with ThreadPoolExecutor(1) as looking:
+        seen = looking.submit(stop_the_first, launches, before, ordered)
+        try:
+            run_id = world.order(name)
+        finally:
+            ordered.set()
+        executor = seen.result()
+    if executor is None or not (world.state / "launches" / world.column("launch_id", run_id) / "lock").exists():
+        return run_id, executor
+    executor.send_signal(signal.SIGCONT)
+    return run_id, None
 
-    def look() -> psutil.Process | str | None:
-        ended = world.column("state", run_id)
-        return next(iter(processes_of(launch)), ended if ended in ENDED else None)
 
-    executor = until(look)
-    if isinstance(executor, str):
-        return None
-    with contextlib.suppress(psutil.NoSuchProcess):
-        executor.send_signal(signal.SIGSTOP)
-        if not (launch / "lock").exists():
-            return executor
-        executor.send_signal(signal.SIGCONT)
+def stop_the_first(launches: bytes, before: set[int], ordered: threading.Event) -> psutil.Process | None:
+    """Stop the first executor that there is; its boot takes less time than a look at all processes would.
+
+    Args:
+        launches: Folder of all launches.
+        before: Processes that are no news.
+        ordered: Set once its run was ordered: half a minute later there is none any more.
+    """
+    until_then = None
+    while until_then is None or time.monotonic() < until_then:
+        until_then = until_then or (time.monotonic() + 30 if ordered.is_set() else None)
+        for pid in set(psutil.pids()) - before:
+            with contextlib.suppress(OSError, psutil.NoSuchProcess):
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if launches in command and b"--go" in command:
+                    found = psutil.Process(pid)
+                    found.send_signal(signal.SIGSTOP)
+                    return found
+        time.sleep(0.001)
     return None
 
 
