@@ -147,12 +147,8 @@ class EmbeddedAuthenticator(Authenticator):
 
     def get_handlers(self, app: Any) -> list[tuple[str, type[RequestHandler]]]:
         """Return the handlers that come before JupyterHub's own: they say who stops a server, and lead home."""
-        from hub_ext.signin.known_clients import know_clients
         from hub_ext.signin.sweep import Sweeper
         from hub_ext.spawner.handlers import handlers
-        from hub_ext.spawner.tokens import hash_once
 
-        hash_once(app)
-        know_clients(app.oauth_provider)
         self.sweeper = Sweeper.of(app)
-        return [*super().get_handlers(app), *handlers()]
+        return [*super().get_handlers(app), *handlers(app)]

@@ -23,7 +23,6 @@ from hub_ext.settings import HubExt
 from hub_ext.signin import names, secret, tokens
 from hub_ext.signin.accounts import Accounts, Arrival, allowed_in
 from hub_ext.signin.handlers import AWAY, Left, SignIn, SignInEnd, SignOut
-from hub_ext.signin.known_clients import know_clients
 from hub_ext.signin.provider import NOT_ABOUT_HER, Metadata, Provider, ProviderAway, ProviderRefused
 from hub_ext.signin.sweep import Sweeper
 from hub_ext.signin.tokens import Expected, TokenRefused
@@ -115,12 +114,9 @@ class ProviderAuthenticator(GenericOAuthenticator):
     def get_handlers(self, app: Any) -> list[tuple[str, type[RequestHandler]]]:
         """Return the handlers of the sign-in, and those that come before JupyterHub's own; also begins the sweep."""
         from hub_ext.spawner.handlers import handlers
-        from hub_ext.spawner.tokens import hash_once
 
-        hash_once(app)
-        know_clients(app.oauth_provider)
         self.sweeper = Sweeper.of(app, self.refresh_user)
-        return [*super().get_handlers(app), (r"/backchannel_logout", Left), *handlers()]
+        return [*super().get_handlers(app), (r"/backchannel_logout", Left), *handlers(app)]
 
     # Signing in.
 

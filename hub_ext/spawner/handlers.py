@@ -19,10 +19,12 @@ from tornado.web import HTTPError, RequestHandler, authenticated
 from hub_ext.errors import Conflict, Forbidden, InvalidInput, Unavailable
 from hub_ext.people import Person
 from hub_ext.settings import HubExt
+from hub_ext.signin.known_clients import know_clients
 from hub_ext.signin.session_token import SessionToken
 from hub_ext.spawner import asking
 from hub_ext.spawner.asking import Typed
 from hub_ext.spawner.guard import ACT_IN_ROLES
+from hub_ext.spawner.tokens import hash_once
 from hub_ext.spawner.why import WHY
 
 _LONGEST_CANCEL = 5.0  # seconds until a start that was cancelled has put away what it made
@@ -175,8 +177,14 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def handlers() -> list[tuple[str, type[RequestHandler]]]:
-    """Return what has to come before JupyterHub's own handlers."""
+def handlers(app: Any) -> list[tuple[str, type[RequestHandler]]]:
+    """Return what has to come before JupyterHub's own handlers; also prepares the provider that answers by them.
+
+    Args:
+        app: The Hub, which has its services.
+    """
+    hash_once(app)
+    know_clients(app.oauth_provider)
     return [
         (r"/home", LeadHome),
         (r"/ask-access", AskHandler),
