@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from string import Template
 
@@ -45,14 +47,29 @@ def prepare(say: Callable[[str], None], *, notebook: bool = True) -> dict[str, I
     Returns:
         The images by their names.
     """
-    for build in (NODE_PROGRAMS, COREDNS, STORAGE, PAUSE, COSIGN, HELM, NETWORK_POLICY):
-        build.make(say)
-    made = [images.pause(), images.coredns(), images.storage(), images.base()]
-    if notebook:
-        made += [images.notebook(), *chart_images()]
-    for image in made:
-        image.make(say)
-    return {image.name: image for image in made}
+    on_debian = [images.base(), *([images.notebook(), *chart_images()] if notebook else [])]
+    failed = threading.Event()
+    with ThreadPoolExecutor(1) as beside:  # these wait for packages half of the time, while Go compiles
+        others = beside.submit(_make_images, on_debian, say, failed)
+        try:
+            for build in (NODE_PROGRAMS, COREDNS, STORAGE, PAUSE, COSIGN, HELM, NETWORK_POLICY):
+                build.make(say)
+                if others.done():
+                    others.result()  # what failed there ends this as well
+        except BaseException:
+            failed.set()
+            raise
+        others.result()
+    of_programs = [images.pause(), images.coredns(), images.storage()]
+    _make_images(of_programs, say, failed)
+    return {image.name: image for image in (*of_programs, *on_debian)}
+
+
+def _make_images(wanted: list[Image], say: Callable[[str], None], failed: threading.Event) -> None:
+    """Build images that were not built before, until something else failed."""
+    for image in wanted:
+        if not failed.is_set():
+            image.make(say)
 
 
 def chart_images() -> list[Image]:
