@@ -8,15 +8,17 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
 from rich.text import Text
 
 from hub_ext.cli_profiles import json_option, out, show_json, show_list, show_table
-from hub_ext.client import Client
 from hub_ext.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from hub_ext.client import Client
 
 _DAYS = re.compile(r"([1-9][0-9]{0,3})d")
 _until = click.option("--until", help="A date, a time with its zone, or a number of days such as 30d.")
@@ -30,7 +32,7 @@ def platform() -> Iterator[Client]:
     Raises:
         NotSignedIn: If there is none.
     """
-    from hub_ext.client import Login
+    from hub_ext.client import Client, Login
 
     with Client(Login.find()) as client:
         yield client

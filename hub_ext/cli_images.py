@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from pydantic import ValidationError
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -200,6 +199,8 @@ def _changed(lock: _Lock, name: str, reference: str | None) -> ImagesLock:
         NotFound: If it is to be taken out and is not there.
         InvalidInput: If one of them is none.
     """
+    from pydantic import ValidationError
+
     from hub_ext.catalog.locks import ImagesLock
 
     before = lock.read()

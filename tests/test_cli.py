@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -85,3 +87,9 @@ def test_an_error_is_told_with_its_fields_and_what_to_do(capsys: pytest.CaptureF
 
 def test_an_unknown_command_is_refused_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, "nonsense") == 2
+
+
+def test_what_a_command_needs_is_imported_by_that_command_alone() -> None:
+    code = "import hub_ext.cli, sys; print(*{'httpx', 'pydantic', 'sqlalchemy', 'structlog'}.intersection(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == []
