@@ -28,6 +28,14 @@ def test_any_beginning_of_a_text_is_a_beginning(text: str, keep: int, escaped: b
         assert kept == text
 
 
+@pytest.mark.parametrize(
+    ("keep", "text"), [(2, "a"), (4, "a\n"), (5, 'a\n"'), (6, 'a\n"'), (10, 'a\n"'), (12, 'a\n"ä')]
+)
+def test_half_of_an_escape_is_left_out(keep: int, text: str) -> None:
+    content = rb'{"name":"stdout","text":"a\n\"\u00e4\\"}'
+    assert shorten_stream(memoryview(content), keep) == ("stdout", text)
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"text":"x","name":"stdout"}', b'{"name":"other","text":"x"}'])
 def test_what_is_not_written_as_expected_is_not_guessed_at(content: bytes) -> None:
     assert shorten_stream(memoryview(content), 100) is None
