@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import errno
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 from hub_ext.errors import InvalidInput, NotFound, StorageFull, StoreAway
 from hub_ext.settings import HubExt
@@ -139,12 +140,7 @@ class Store:
             NotFound: If there is no such key.
             Unavailable: If the store does not answer.
         """
-        try:
-            return int(self.fs.size(self._at(key)))
-        except (FileNotFoundError, IsADirectoryError):
-            raise not_found() from None
-        except OSError as error:
-            raise unavailable() from error
+        return int(self._of(key, self.fs.size))
 
     def exists(self, key: str) -> bool:
         """Return whether a key is there.
@@ -170,7 +166,7 @@ class Store:
             Unavailable: If the store does not answer.
         """
         try:
-            with self.fs.open(self._at(key), "rb") as stream:
+            with self._of(key, self.fs.open) as stream:
                 stream.seek(start)
                 left = None if end is None else end - start
                 while left is None or left > 0:
@@ -179,8 +175,6 @@ class Store:
                         return
                     left = None if left is None else left - len(chunk)
                     yield chunk
-        except (FileNotFoundError, IsADirectoryError):
-            raise not_found() from None
         except OSError as error:
             raise unavailable() from error
 
@@ -210,9 +204,27 @@ class Store:
             NotFound: If there is no such key.
             Unavailable: If the store does not answer.
         """
-        size = self.size(key)
+        return self.size(key), self._of(key, self.fs.open)
+
+    def _of(self, key: str, ask: Callable[[str], Any]) -> Any:
+        """Return what the file system says of a key that has to be there.
+
+        Raises:
+            NotFound: If there is no such key.
+            Unavailable: If the store does not answer, or its folder is not there: it is not mounted.
+        """
+        path = self._at(key)
         try:
-            return size, self.fs.open(self._at(key), "rb")
+            return ask(path)
+        except FileNotFoundError:
+            if isinstance(self.fs, LocalFileSystem) and not Path(self.root).is_dir():
+                raise unavailable() from None
+        except IsADirectoryError:
+            raise not_found() from None
+        except OSError as error:
+            raise unavailable() from error
+        try:
+            return ask(path)  # once more: the folder may have come back between the two questions
         except FileNotFoundError:
             raise not_found() from None
         except OSError as error:

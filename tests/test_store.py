@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub_ext.errors import InvalidInput, NotFound, StorageFull, Unavailable
+from hub_ext.errors import InvalidInput, NotFound, StorageFull, StoreAway, Unavailable
 from hub_ext.store import Store, safe_path
 
 
@@ -87,6 +87,38 @@ def test_a_folder_is_no_file(store):
 
 
 # --- a store that fails ----------------------------------------------------------------------------------------------
+
+
+def read_by(name, store, key):
+    reads = {"get": store.get, "size": store.size, "open": store.open, "chunks": lambda key: list(store.chunks(key))}
+    return reads[name](key)
+
+
+@pytest.mark.parametrize("name", ["get", "size", "open", "chunks"])
+@pytest.mark.parametrize("instead", ["nothing", "a file"])
+def test_a_folder_that_is_not_mounted_is_away_and_nothing_in_it_is_gone(tmp_path, name, instead):
+    store = Store(f"file://{tmp_path}/results")
+    store.put("a/b", b"x")
+    (tmp_path / "results").rename(tmp_path / "elsewhere")
+    if instead == "a file":
+        (tmp_path / "results").touch()
+    with pytest.raises(StoreAway):
+        read_by(name, store, "a/b")
+
+
+@pytest.mark.parametrize("name", ["get", "size", "open", "chunks"])
+def test_a_folder_that_is_mounted_while_it_is_asked_had_it_all_the_time(tmp_path, name, monkeypatch):
+    store = Store(f"file://{tmp_path}/results")
+    store.put("a/b", b"x")
+    (tmp_path / "results").rename(tmp_path / "elsewhere")
+    is_dir = Path.is_dir
+
+    def mounted(path):
+        (tmp_path / "elsewhere").rename(path)
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", mounted)
+    read_by(name, store, "a/b")
 
 
 def test_half_a_file_is_never_seen_and_not_left_behind(any_store, tmp_path):

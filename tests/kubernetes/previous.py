@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,11 +49,7 @@ def unpack(name: str, folder: Path) -> Path:
     """
     folder.mkdir(parents=True)
     archive = subprocess.run(["git", "-C", str(PROJECT), "archive", name], capture_output=True, check=True)
-    packed = folder.with_suffix(".tar")
-    packed.write_bytes(archive.stdout)
-    with tarfile.open(packed) as files:
-        files.extractall(folder, filter="data")
-    packed.unlink()
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
     return folder
 
 
