@@ -214,9 +214,20 @@ async def test_what_cannot_be_started_is_told(
     monkeypatch.setattr(launching, "_kernel", lambda python: ("/no/such/python",))
     run = await ended(order(publish("1")).id)
     assert (run.state, run.reason) == ("failed", "the kernel could not be started: No such file or directory")
-    shutil.rmtree(settings.state / "results")
+    shutil.rmtree(settings.state / "results" / "versions")
     run = await ended(order(run.workflow_id).id)
     assert (run.state, run.reason) == ("failed", "it could not be started: This file is not there any more.")
+
+
+async def test_a_run_begins_when_the_folder_of_results_is_mounted_again(
+    reconciler: Reconciler, publish: Publish, order: MakeRun, ended: Ended, row: Any, settings: HubExt
+) -> None:
+    workflow, results = publish("1"), settings.state / "results"
+    results.rename(results.with_name("elsewhere"))
+    run = order(workflow).id
+    await until(lambda: "result store" in str(row(run).reason or ""))
+    results.with_name("elsewhere").rename(results)
+    assert (await ended(run)).state == "succeeded"
 
 
 async def test_an_executor_that_never_begins_is_tried_again_and_then_told(
