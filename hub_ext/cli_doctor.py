@@ -50,9 +50,9 @@ def doctor(as_json: bool, state: Path, url: str) -> None:
 
     Settings come from the environment, as for the service. The exit code is 1 where something does not work.
     """
-    settings = HubExt.from_environment({"HUB_EXT_STATE_DIR": str(state), **os.environ})
     import structlog
 
+    settings = HubExt.from_environment({"HUB_EXT_STATE_DIR": str(state), **os.environ})
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for what was found
     found = list(_findings(settings, os.environ.get("HUB_EXT_HUB_DATABASE_URL", ""), url.rstrip("/")))
     if as_json:

@@ -215,17 +215,13 @@ class Store:
         """
         path = self._at(key)
         try:
-            return ask(path)
-        except FileNotFoundError:
-            if isinstance(self.fs, LocalFileSystem) and not Path(self.root).is_dir():
-                raise unavailable() from None
-        except IsADirectoryError:
-            raise not_found() from None
-        except OSError as error:
-            raise unavailable() from error
-        try:
-            return ask(path)  # once more: the folder may have come back between the two questions
-        except FileNotFoundError:
+            try:
+                return ask(path)
+            except FileNotFoundError:
+                if isinstance(self.fs, LocalFileSystem) and not Path(self.root).is_dir():
+                    raise unavailable() from None
+                return ask(path)  # once more: the folder may have come back between the two questions
+        except (FileNotFoundError, IsADirectoryError):
             raise not_found() from None
         except OSError as error:
             raise unavailable() from error

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from string import Template
 
@@ -48,28 +47,21 @@ def prepare(say: Callable[[str], None], *, notebook: bool = True) -> dict[str, I
         The images by their names.
     """
     on_debian = [images.base(), *([images.notebook(), *chart_images()] if notebook else [])]
-    failed = threading.Event()
     with ThreadPoolExecutor(1) as beside:  # these wait for packages half of the time, while Go compiles
-        others = beside.submit(_make_images, on_debian, say, failed)
+        making = [beside.submit(image.make, say) for image in on_debian]
         try:
             for build in (NODE_PROGRAMS, COREDNS, STORAGE, PAUSE, COSIGN, HELM, NETWORK_POLICY):
                 build.make(say)
-                if others.done():
-                    others.result()  # what failed there ends this as well
-        except BaseException:
-            failed.set()
-            raise
-        others.result()
+                for made in filter(Future.done, making):
+                    made.result()  # what failed there ends this as well
+            for made in making:
+                made.result()
+        finally:
+            beside.shutdown(cancel_futures=True)
     of_programs = [images.pause(), images.coredns(), images.storage()]
-    _make_images(of_programs, say, failed)
+    for image in of_programs:
+        image.make(say)
     return {image.name: image for image in (*of_programs, *on_debian)}
-
-
-def _make_images(wanted: list[Image], say: Callable[[str], None], failed: threading.Event) -> None:
-    """Build images that were not built before, until something else failed."""
-    for image in wanted:
-        if not failed.is_set():
-            image.make(say)
 
 
 def chart_images() -> list[Image]:

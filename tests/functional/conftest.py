@@ -26,8 +26,7 @@ COMMAND = [str(Path(sys.executable).parent / "hub-ext"), "up"]
 ROLES = {"clara": ["curator"], "cora": ["curator"], "rene": ["reviewer"], "aude": ["auditor"], "adam": ["admin"]}
 HEALTH = "/services/workflows/api/v1/health"
 
-
-_fonts: dict[str, bytes] = {}  # matplotlib's list of them, once a platform of this worker has it
+_known_fonts: dict[str, bytes] = {}  # matplotlib's list of them, once a platform of this worker has it
 
 
 def free_port() -> int:
@@ -86,12 +85,12 @@ class Platform:
 
     def _share_fonts(self) -> None:
         """Give what another platform here found of this machine's fonts: each would look for a second of processor."""
-        if not _fonts or self._fonts.exists():
+        if not _known_fonts or self._fonts.exists():
             return
         with contextlib.suppress(OSError):  # a test's disk that is full, or a folder that nobody may write
             self.state.mkdir(mode=0o700, exist_ok=True)
             self._fonts.mkdir(parents=True)
-            for name, content in _fonts.items():
+            for name, content in _known_fonts.items():
                 (self._fonts / name).write_bytes(content)
 
     @property
@@ -122,7 +121,7 @@ class Platform:
     def stop(self, number: int = signal.SIGINT, seconds: float = 120) -> int:
         """Stop as Ctrl-C does; return the exit code."""
         assert self.process is not None
-        _fonts.update({path.name: path.read_bytes() for path in self._fonts.glob("fontlist-*.json")})
+        _known_fonts.update({path.name: path.read_bytes() for path in self._fonts.glob("fontlist-*.json")})
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(seconds)

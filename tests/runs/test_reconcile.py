@@ -220,7 +220,7 @@ async def test_what_cannot_be_started_is_told(
 
 
 async def test_a_run_begins_when_the_folder_of_results_is_mounted_again(
-    reconciler: Reconciler, publish: Publish, order: MakeRun, ended: Ended, row: Any, settings: HubExt
+    reconciler: Reconciler, publish: Publish, order: MakeRun, ended: Ended, row: Row, settings: HubExt
 ) -> None:
     workflow, results = publish("1"), settings.state / "results"
     results.rename(results.with_name("elsewhere"))
