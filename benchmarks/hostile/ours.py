@@ -99,6 +99,9 @@ class Ours:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
             newest = database.execute(_NEWEST, (user, server)).fetchone()
         if newest is None or newest[0] in self._seen:
+            if answer.status_code == 202:  # the machine is busy
+                assert self.side is not None
+                answer = self.side.told_later(user, server)
             return Outcome(False, words=_reason(answer), handled=answer.status_code in (400, 403))
         self._seen.add(newest[0])
         self._end(user, server)

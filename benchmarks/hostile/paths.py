@@ -67,7 +67,7 @@ def by_body(
 def by_store(side: Side, cases: Sequence[Case], user: str) -> Iterator[tuple[Case, Outcome]]:
     """Store each in a server that is there, and start it with nothing."""
     client = side.api(user)
-    _post(client, _server(user), '{"profile": "no-such-profile"}')  # so that it is there
+    side.outcome(user, "", _post(client, _server(user), '{"profile": "no-such-profile"}'))  # so that it is there
     for case, empty in zip(cases, itertools.cycle(NOTHING_NEW), strict=False):
         stored = side.stored(case)
         if stored is None:

@@ -90,11 +90,11 @@ class Side:
         return self._clients[user]
 
     def browser(self, user: str) -> httpx.Client:
-        """Return a client that is signed in."""
+        """Return a client that is signed in (and was not at the start page, where JupyterHub forgets what failed)."""
         if user not in self._browsers:
             client = self._client(follow_redirects=True)
             fields = {"username": user, "password": PASSWORD, "_xsrf": xsrf(client, "/hub/login")}
-            client.post("/hub/login?next=/hub/spawn", data=fields).raise_for_status()
+            client.post("/hub/login?next=/hub/token", data=fields).raise_for_status()
             self._browsers[user] = client
         return self._browsers[user]
 
@@ -154,6 +154,19 @@ class Side:
             if "/spawn-pending/" in answer.url.path:  # the form waits a second, then a page tells how it ended
                 answer = self.browser(user).get(answer.url)
         return self._find(user, server, answer)
+
+    def told_later(self, user: str, server: str) -> httpx.Response:
+        """Return how a start that failed would have been answered, had it not gone on when the answer was due."""
+        address, deadline = "/hub/spawn-pending/" + "/".join(filter(None, (user, server))), time.monotonic() + _PATIENCE
+        while (page := self.browser(user).get(address)).status_code == 200:  # it is being put away
+            if time.monotonic() > deadline:
+                message = f"nobody tells why {user}/{server} did not start"
+                raise RuntimeError(message)
+            time.sleep(0.02)
+        path = f"servers/{server}/progress" if server else "server/progress"
+        events = [line for line in self.api(user).get(f"/hub/api/users/{user}/{path}").text.splitlines() if line]
+        message = json.loads(events[-1].removeprefix("data:"))["message"].removeprefix("Spawn failed: ")
+        return httpx.Response(page.status_code, json={"message": message})
 
     def _pending(self, user: str, server: str) -> bool:
         with contextlib.suppress(httpx.HTTPError, ValueError):  # a proxy that is being started again

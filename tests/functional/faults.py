@@ -28,7 +28,7 @@ from tests.timing import Pauses
 API = "/services/workflows/api/v1"
 ENDED = {"succeeded", "failed", "cancelled", "lost"}
 TRUE_WITHIN = 10.0  # seconds from the first 200 of health on
-PATIENCE = 90.0  # seconds; the machine may be busy
+PATIENCE = 240.0  # seconds; the machine may be busy
 
 PARAMETERS = """
 from pydantic import SecretStr
