@@ -93,7 +93,8 @@ class Build:
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off", "GOCACHE": str(cache() / "go-build")}
+    own = {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off", "GOCACHE": str(cache() / "go-build")}
+    return {**os.environ, **own, "GOGC": "400"}  # with more memory the compiler takes a tenth less time
 
 
 def definitions() -> Path:
