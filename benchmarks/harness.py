@@ -80,7 +80,7 @@ def pss(process: psutil.Process) -> int:
     return 0
 
 
-def wait(url: str, process: subprocess.Popen[bytes], seconds: float = 90) -> None:
+def wait(url: str, process: subprocess.Popen[bytes], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:

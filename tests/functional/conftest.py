@@ -120,12 +120,12 @@ class Platform:
     def _fonts(self) -> Path:
         return self.state / "cache" / "fonts"
 
-    def start(self, seconds: float = 120) -> None:
+    def start(self, seconds: float = 280) -> None:
         """Start and wait until the sharing service is healthy."""
         self.launch()
         self.wait_until_up(seconds)
 
-    def wait_until_up(self, seconds: float = 120) -> None:
+    def wait_until_up(self, seconds: float = 280) -> None:
         """Wait until the sharing service is healthy."""
         deadline, pause = time.monotonic() + seconds, Pauses()
         while time.monotonic() < deadline:
