@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ import httpx
 import psutil
 
 from benchmarks.counting import Asked
-from benchmarks.harness import pss
+from benchmarks.harness import progress, pss
 from tests.kubernetes.conftest import UsedCluster
 
 AFTER = 3.0  # seconds in which a Hub may do what waited while many started; what it asks then counts
@@ -99,13 +98,11 @@ def until_ready(client: httpx.Client, user: str, body: dict[str, Any]) -> None:
     answer.raise_for_status()
     if answer.status_code == 201:
         return
-    with client.stream("GET", f"/hub/api/users/{user}/server/progress", timeout=300) as events:
-        for line in events.iter_lines():
-            event = json.loads(line[5:]) if line.startswith("data:") else {}
-            if event.get("ready"):
-                return
-            if event.get("failed"):
-                raise StartFailedError(event)
+    for event in progress(client, f"/hub/api/users/{user}/server", timeout=300):
+        if event.get("ready"):
+            return
+        if event.get("failed"):
+            raise StartFailedError(event)
     message = f"the server of {user} is not ready"
     raise StartFailedError(message)
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -78,6 +79,20 @@ def pss(process: psutil.Process) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+def progress(client: httpx.Client, server: str, **options: Any) -> Iterator[dict[str, Any]]:
+    """Yield the events of a start until the Hub ends them.
+
+    Args:
+        client: Of somebody who may read them.
+        server: Path of the server in the Hub's API.
+        options: More of the request.
+    """
+    with client.stream("GET", f"{server}/progress", **options) as events:
+        for line in events.iter_lines():
+            if line.startswith("data:"):
+                yield json.loads(line[5:])
 
 
 def wait(url: str, process: subprocess.Popen[bytes], seconds: float = 300) -> None:

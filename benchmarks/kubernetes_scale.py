@@ -11,7 +11,7 @@ each round.
 All Hubs tell their routes to a configurable-http-proxy, as in the chart, and write down themselves what they ask the
 API server. It needs a cluster of one's own whose nodes may be closed for a while (`make cluster`).
 
-The stock Hubs are patient: with their own 3 s for a request, and 60 s for a start, many of 500 starts at once fail.
+The stock Hubs are patient: with their own 3 s for a request, and 60 s for a start, some of 500 starts at once failed.
 
 A second peer is a stock Hub that makes a namespace for each person, too (`KubeSpawner.enable_user_namespaces`; it makes
 nothing else in it).

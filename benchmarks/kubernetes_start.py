@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import threading
 import time
@@ -20,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.harness import BIN, STOCK, Platform, environment, free_port, running, show, summary, wait
+from benchmarks.harness import BIN, STOCK, Platform, environment, free_port, progress, running, show, summary, wait
 from hub_ext.kubernetes.client import Cluster
 from hub_ext.kubernetes.objects import Manifest
 from hub_ext.kubernetes.watch import Change, Watch
@@ -122,13 +121,11 @@ def start_once(client: httpx.Client, pods: FirstAnswers, user: str, body: dict[s
     pods.expect(f"/user/{user}/api")
     asked = time.time()
     client.post(f"/hub/api/users/{user}/server", json=body).raise_for_status()
-    with client.stream("GET", f"/hub/api/users/{user}/server/progress") as events:
-        for line in events.iter_lines():
-            event = json.loads(line[5:]) if line.startswith("data:") else {}
-            if event.get("failed"):
-                raise RuntimeError(event)
-            if event.get("ready"):
-                break
+    for event in progress(client, f"/hub/api/users/{user}/server"):
+        if event.get("failed"):
+            raise RuntimeError(event)
+        if event.get("ready"):
+            break
     ready = time.time()
     answered = pods.answered()
     client.delete(f"/hub/api/users/{user}/server").raise_for_status()

@@ -6,7 +6,6 @@ Peer: stock JupyterHub 6 with the simple local spawner and the same proxy, in tu
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
-from benchmarks.harness import Platform, hub_ext, show, stock, summary, token
+from benchmarks.harness import Platform, hub_ext, progress, show, stock, summary, token
 
 
 class Boot(threading.Thread):
@@ -68,13 +67,11 @@ def start_once(platform: Platform, user: str, body: dict[str, object], user_toke
     with platform.client(user_token) as client:
         asked = time.time()
         client.post(f"/hub/api/users/{user}/server", json=body).raise_for_status()
-        with client.stream("GET", f"/hub/api/users/{user}/server/progress") as events:
-            for line in events.iter_lines():
-                event = json.loads(line[5:]) if line.startswith("data:") else {}
-                if event.get("failed"):
-                    raise RuntimeError(event)
-                if event.get("ready"):
-                    break
+        for event in progress(client, f"/hub/api/users/{user}/server"):
+            if event.get("failed"):
+                raise RuntimeError(event)
+            if event.get("ready"):
+                break
         ready = time.time()
         boot.join(30)
         stopped = client.delete(f"/hub/api/users/{user}/server")

@@ -262,6 +262,8 @@ def test_a_hub_of_ones_own_with_the_two_lines_has_profiles_service_and_pages(tmp
             assert api.post("server", json={"image": "anything"}).status_code == 202
             with api.stream("GET", "server/progress") as events:
                 assert any('"failed": true' in line and "profile" in line for line in events.iter_lines())
+            denied = httpx.get(f"{url}/hub/spawn-pending/ana", cookies=browser.cookies, trust_env=False, timeout=60)
+            assert (denied.status_code, "profile" in denied.text) == (403, True)
             assert api.post("server", json={"profile": "quick-look"}).status_code == 202
             with api.stream("GET", "server/progress") as events:
                 assert any('"ready": true' in line for line in events.iter_lines())

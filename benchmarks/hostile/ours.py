@@ -16,7 +16,7 @@ import httpx
 from benchmarks import harness
 from benchmarks.hostile.options import NOTHING, Case
 from benchmarks.hostile.paths import PATHS, Results, drive
-from benchmarks.hostile.side import PASSWORD, Outcome, Side, Words
+from benchmarks.hostile.side import PASSWORD, Outcome, Side, Words, server_path
 from hub_ext.db.migrate import upgrade
 from hub_ext.db.session import Database
 from hub_ext.governance.curation import Curation
@@ -111,9 +111,8 @@ class Ours:
     def _end(self, user: str, server: str) -> None:
         """End the server of a start that was allowed, so that the next case does not meet it."""
         assert self.side is not None
-        path = f"/hub/api/users/{user}/servers/{server}" if server else f"/hub/api/users/{user}/server"
         deadline = time.monotonic() + 60
-        while self.side.api(user).request("DELETE", path).status_code not in (204, 404):
+        while self.side.api(user).request("DELETE", server_path(user, server)).status_code not in (204, 404):
             if time.monotonic() > deadline:
                 message = f"{user}/{server} does not end"
                 raise RuntimeError(message)

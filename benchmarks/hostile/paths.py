@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import httpx
 
 from benchmarks.hostile.options import Case
-from benchmarks.hostile.side import Outcome, Side
+from benchmarks.hostile.side import Outcome, Side, server_path
 
 JSON = {"Content-Type": "application/json"}
 # A start that brings nothing uses what is stored; these are the bodies that bring nothing.
@@ -28,10 +28,6 @@ PATHS = {
     "restart": "the same, for a server that was allowed, ran and was stopped",
     "Hub restart": "`PUT` of stored options, the Hub started again, a start that brings none",
 }
-
-
-def _server(user: str, name: str = "") -> str:
-    return f"/hub/api/users/{user}/servers/{name}" if name else f"/hub/api/users/{user}/server"
 
 
 def _post(client: httpx.Client, path: str, body: str) -> httpx.Response:
@@ -60,14 +56,14 @@ def by_body(
     """Send each as the body of a start: of a named server, or by somebody else for her."""
     side.api(user)
     for case in cases:
-        answer = _post(side.api(asker or user), _server(user, name), side.body(case))
+        answer = _post(side.api(asker or user), server_path(user, name), side.body(case))
         yield case, side.outcome(user, name, answer)
 
 
 def by_store(side: Side, cases: Sequence[Case], user: str) -> Iterator[tuple[Case, Outcome]]:
     """Store each in a server that is there, and start it with nothing."""
     client = side.api(user)
-    side.outcome(user, "", _post(client, _server(user), '{"profile": "no-such-profile"}'))  # so that it is there
+    side.outcome(user, "", _post(client, server_path(user), '{"profile": "no-such-profile"}'))  # so that it is there
     for case, empty in zip(cases, itertools.cycle(NOTHING_NEW), strict=False):
         stored = side.stored(case)
         if stored is None:
@@ -76,7 +72,7 @@ def by_store(side: Side, cases: Sequence[Case], user: str) -> Iterator[tuple[Cas
         if kept.status_code != 200:
             yield case, Outcome(False, words=f"{kept.status_code} when it is stored")
             continue
-        yield case, side.outcome(user, "", _post(client, _server(user), empty))
+        yield case, side.outcome(user, "", _post(client, server_path(user), empty))
 
 
 def by_hub_restart(side: Side, cases: Sequence[Case], restart: Callable[[], str]) -> Iterator[tuple[Case, Outcome]]:
@@ -86,14 +82,14 @@ def by_hub_restart(side: Side, cases: Sequence[Case], restart: Callable[[], str]
         stored, user, name = side.stored(case), f"kept-{number // _EACH}", f"s{number % _EACH}"
         if stored is None:
             continue
-        kept = side.api(user).put(_server(user, name), content=stored.encode(), headers=JSON)
+        kept = side.api(user).put(server_path(user, name), content=stored.encode(), headers=JSON)
         if kept.status_code == 201:
             waiting.append((case, user, name))
         else:
             yield case, Outcome(False, words=f"{kept.status_code} when it is stored")
     side.moved(restart())
     for (case, user, name), empty in zip(waiting, itertools.cycle(NOTHING_NEW), strict=False):
-        yield case, side.outcome(user, name, _post(side.api(user), _server(user, name), empty))
+        yield case, side.outcome(user, name, _post(side.api(user), server_path(user, name), empty))
 
 
 def drive(

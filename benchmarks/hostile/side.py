@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.harness import progress
 from benchmarks.hostile.options import NOTHING, Case
 
 PASSWORD = "for-measuring-only"
@@ -145,34 +146,42 @@ class Side:
     def outcome(self, user: str, server: str, answer: httpx.Response) -> Outcome:
         """Wait until a start is over, one way or the other, and return what became of it."""
         if answer.status_code < 400:  # it goes on, or is over already
-            deadline = time.monotonic() + _PATIENCE
-            while self._pending(user, server):
-                if time.monotonic() > deadline:
-                    message = f"the start of {user}/{server} does not end"
-                    raise RuntimeError(message)
-                time.sleep(0.02)
+            _until(lambda: not self._pending(user, server), f"the start of {user}/{server} does not end")
             if "/spawn-pending/" in answer.url.path:  # the form waits a second, then a page tells how it ended
                 answer = self.browser(user).get(answer.url)
         return self._find(user, server, answer)
 
     def told_later(self, user: str, server: str) -> httpx.Response:
         """Return how a start that failed would have been answered, had it not gone on when the answer was due."""
-        address, deadline = "/hub/spawn-pending/" + "/".join(filter(None, (user, server))), time.monotonic() + _PATIENCE
-        while (page := self.browser(user).get(address)).status_code == 200:  # it is being put away
-            if time.monotonic() > deadline:
-                message = f"nobody tells why {user}/{server} did not start"
-                raise RuntimeError(message)
-            time.sleep(0.02)
-        path = f"servers/{server}/progress" if server else "server/progress"
-        events = [line for line in self.api(user).get(f"/hub/api/users/{user}/{path}").text.splitlines() if line]
-        message = json.loads(events[-1].removeprefix("data:"))["message"].removeprefix("Spawn failed: ")
-        return httpx.Response(page.status_code, json={"message": message})
+        status = 200  # while it is put away
+
+        def failed() -> bool:
+            nonlocal status
+            status = self.browser(user).get(f"/hub/spawn-pending/{user}/{server}".rstrip("/")).status_code
+            return status != 200
+
+        _until(failed, f"nobody tells why {user}/{server} did not start")
+        [*_, last] = progress(self.api(user), server_path(user, server))
+        return httpx.Response(status, json={"message": last["message"].removeprefix("Spawn failed: ")})
 
     def _pending(self, user: str, server: str) -> bool:
         with contextlib.suppress(httpx.HTTPError, ValueError):  # a proxy that is being started again
             answer = self.api(user).get(f"/hub/api/users/{user}", params={"include_stopped_servers": "1"})
             return answer.status_code != 200 or bool(answer.json()["servers"].get(server, {}).get("pending"))
         return True
+
+
+def server_path(user: str, name: str = "") -> str:
+    """Return the path of a server in the Hub's API."""
+    return f"/hub/api/users/{user}/servers/{name}" if name else f"/hub/api/users/{user}/server"
+
+
+def _until(over: Callable[[], bool], why_not: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not over():
+        if time.monotonic() > deadline:
+            raise RuntimeError(why_not)
+        time.sleep(0.02)
 
 
 def xsrf(client: httpx.Client, page: str) -> str:

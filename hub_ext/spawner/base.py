@@ -100,10 +100,10 @@ class DecidedSpawner(Spawner):
         self.pre_spawn_hook = self.auth_state_hook = None
         if self.user is not None:  # JupyterHub 6.1 replaces one that failed twice over, and looks at the wrong one
             self.user.spawners.setdefault(self.name, self)
-        if self.user is not None and DecidedSpawner._settling is None:
-            self._settle_from_now_on()
-            Clients(self.user.settings.get("oauth_provider")).take_over()
-            look_after_people(self.authenticator)
+            if DecidedSpawner._settling is None:
+                self._settle_from_now_on()
+                Clients(self.user.settings.get("oauth_provider")).take_over()
+                look_after_people(self.authenticator)
 
     # What a subclass does.
 
