@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _ROOT = Path("/sys/fs/cgroup")
-_SHARES = 64  # of 1,024 that a group or a session has otherwise (cgroup v1)
-_WEIGHT = 6  # of 100 (cgroup v2)
+_SHARES = 128  # of 1,024 that a group or a session has otherwise (cgroup v1)
+_WEIGHT = 12  # of 100 (cgroup v2)
 _PATIENCE = 30.0  # seconds
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from hub_ext.catalog.policy import Rule
+import pytest
+
+from hub_ext.catalog import timing
+from hub_ext.catalog.policy import NO_ENCLAVE, Rule
 from hub_ext.catalog.timing import slow_rules
 
 LIST = "[" + ",".join(str(number) for number in range(25)) + "]"
@@ -35,6 +38,36 @@ def test_a_rule_that_runs_for_ever_is_named_and_those_beside_it_are_timed() -> N
 
 def test_a_rule_that_cannot_be_evaluated_is_not_slow() -> None:
     assert slow_rules([rule("odd", "variables.spec.nothing.there == 1"), rule("zero", "1 / 0 == 1")]) == {}
+
+
+def test_what_was_quick_is_not_timed_again_and_what_was_not_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick, slow = rule("quick", "1 + 1 == 2"), rule("slow", nested(4))
+    assert set(slow_rules([quick, slow])) == {"slow"}
+    timed: list[list[Rule]] = []
+    child = timing._one_child
+
+    def watched(rules: list[Rule], *others: Any) -> tuple[int, dict[str, str]]:
+        timed.append(rules)
+        return child(rules, *others)
+
+    monkeypatch.setattr(timing, "_one_child", watched)
+    assert slow_rules([quick]) == {}
+    assert set(slow_rules([quick, slow])) == {"slow"}
+    assert timed == [[slow]]
+
+
+def test_the_same_expression_on_something_else_or_in_another_network_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> tuple[int, dict[str, str]]:
+        raise InterruptedError
+
+    assert slow_rules([rule("one", "true || 1 == 2")]) == {}
+    monkeypatch.setattr(timing, "_one_child", never)
+    assert slow_rules([rule("another-name", "true || 1 == 2")]) == {}
+    with pytest.raises(InterruptedError):
+        slow_rules([rule("one", "true || 1 == 2", "request")])
+    elsewhere = NO_ENCLAVE.model_copy(update={"spec": NO_ENCLAVE.spec.model_copy(update={"registries": ("one",)})})
+    with pytest.raises(InterruptedError):
+        slow_rules([rule("one", "true || 1 == 2")], elsewhere)
 
 
 def test_no_rules_need_no_process() -> None:
