@@ -159,6 +159,7 @@ def environment() -> dict[str, str]:
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": "/root",
         "LC_ALL": "C.UTF-8",
+        "GOGC": "400",  # Go's programs look for garbage less often: memory is not what is short here
     }
 
 
