@@ -2,7 +2,7 @@
 
 `slow_rules` is the parent's side; the module run with ``-m`` is the child, which reads rules as JSON and prints the id
 of each rule before it begins with it and again when it is done, and something after each try. What was quick enough
-once is remembered: a change is checked when it is proposed, changed, approved and put in force.
+once is remembered: rules are timed when their commit is read, when they come in force, and with each commit after it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _TRIES = 3  # the shortest of so many counts: the machine may be busy
 _MANY = 64  # destinations, as many as a profile may name
 _GROUPS = [f"group-{number}" for number in range(1000)]
 
-_MOST = 10_000  # that are remembered, a hundred bytes each
-_quick: set[bytes] = set()  # rules that were in time
+_MOST = 10_000  # that are remembered, a few hundred bytes each
+_quick: set[tuple[str, str]] = set()  # digests of rules that were in time, and of the network then
 
 
 def _largest() -> Profile:
@@ -103,22 +103,17 @@ def slow_rules(rules: Sequence[Rule], enclave: Enclave = NO_ENCLAVE, patience: f
         enclave: The network that they ask about.
         patience: Seconds without a sign of life until a rule is given up on.
     """
-    network = enclave.model_dump_json(by_alias=True)
-    left = [rule for rule in rules if _key(rule, network) not in _quick]
+    network = hashlib.sha256(enclave.model_dump_json().encode()).hexdigest()
+    left = [rule for rule in rules if (rule.digest, network) not in _quick]
     found: dict[str, str] = {}
     while left:
         done, wrong = _one_child(left, enclave, patience)
         found |= wrong
         if len(_quick) > _MOST:
             _quick.clear()
-        _quick.update(_key(rule, network) for rule in left[:done] if rule.id not in wrong)
+        _quick.update((rule.digest, network) for rule in left[:done] if rule.id not in wrong)
         left = left[done:]
     return found
-
-
-def _key(rule: Rule, network: str) -> bytes:
-    """Return what stands for all that the time of a rule depends on."""
-    return hashlib.sha256(json.dumps([rule.on, rule.cel, network]).encode()).digest()
 
 
 def _one_child(rules: list[Rule], enclave: Enclave, patience: float) -> tuple[int, dict[str, str]]:
