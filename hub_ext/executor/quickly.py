@@ -6,12 +6,16 @@ import runpy
 import sys
 
 from .lean import without_slow_imports
+from .single_user import without_the_hub, without_yarn
 
 
 def main() -> None:
     """Run the module that the first argument names; what follows is its own command line."""
     without_slow_imports()
     del sys.argv[0]
+    if sys.argv[0] == "jupyterhub.singleuser":
+        without_the_hub()
+        without_yarn()
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Frame, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.functional.browser import SERVICE, Visitor, visiting
 from tests.functional.conftest import Platform
@@ -41,7 +42,6 @@ ATTACK = """
 <input name="on" value="1"></form>
 <a id="link" href="TRAP/link" target="_top">x</a><a id="popup" href="TRAP/popup" target="_blank">x</a>
 <base href="TRAP/base/"><script src="TRAP/script"></script>
-<pre id="result"></pre>
 </div>
 <script>
 (async () => {
@@ -86,12 +86,13 @@ ATTACK = """
   for (const id of ["link", "popup"]) { try { document.getElementById(id).click(); } catch (e) { /* refused */ } }
   try { window.top.postMessage("x", "*"); } catch (e) { /* nobody listens */ }
   if (window.top !== window) { try { window.top.location = "TRAP/top"; } catch (e) { told.navigate = "no: " + e; } }
-  document.getElementById("result").textContent = JSON.stringify(told);
+  console.log("TRIED" + JSON.stringify(told));
   setTimeout(() => { location.href = "TRAP/itself"; }, 5000);
 })();
 </script>
 """
 
+TRIED = "TRIED"
 HARMLESS = {"eval", "alert", "module", "worker"}  # of these, what counts is whether the trap was reached
 
 
@@ -190,11 +191,23 @@ def wait_until_ended(api: httpx.Client, run_id: str) -> dict[str, Any]:
     pytest.fail("the run did not end")
 
 
-def outcomes(place: Page | Frame) -> dict[str, str]:
-    """Return what the hostile script managed to do, once it has tried everything."""
-    result = place.locator("#result").first
-    expect(result).not_to_be_empty()
-    found: dict[str, str] = json.loads(result.text_content() or "")
+def outcomes(page: Page, go: Callable[[], object], within: str) -> dict[str, str]:
+    """Go somewhere; return what the hostile script there managed to do, once it has tried everything.
+
+    It tells so in the console: what it leaves in its page is gone once it has tried to lead itself away.
+
+    Args:
+        page: The victim's.
+        go: Goes there.
+        within: How the path of the frame ends that the script is in.
+    """
+
+    def has_tried(message: ConsoleMessage) -> bool:
+        return message.text.startswith(TRIED) and urlsplit(message.location["url"]).path.endswith(within)
+
+    with page.expect_console_message(has_tried) as told:
+        go()
+    found: dict[str, str] = json.loads(told.value.text.removeprefix(TRIED))
     assert len(found) > 15
     return {name: how for name, how in found.items() if how.startswith("DID") and name not in HARMLESS}
 
@@ -208,34 +221,30 @@ def assert_unharmed(victor: Visitor, trap: Trap) -> None:
         assert api.get(f"{API}/workflows", params={"favourite": "true"}).json()["items"] == []
 
 
-def frame_of(page: Page, title: str) -> Frame:
-    handle = page.wait_for_selector(f"iframe[title='{title}']")
-    assert handle is not None
-    frame = handle.content_frame()
-    assert frame is not None
-    return frame
+def assert_in_a_sandbox(page: Page, title: str) -> None:
+    expect(page.locator(f"iframe[title='{title}']")).to_have_attribute("sandbox", "allow-scripts")
 
 
 def test_a_report_does_no_harm(platform: Platform, victor: Visitor, trap: Trap) -> None:
     run_id = publish_and_run(platform, "hostile-report", trap)
     address = f"{platform.url}{SERVICE}r/{run_id}"
-    victor.page.goto(address)
-    assert outcomes(frame_of(victor.page, "Report of this run")) == {}
+    assert outcomes(victor.page, lambda: victor.page.goto(address), "/report") == {}
+    assert_in_a_sandbox(victor.page, "Report of this run")
     assert victor.page.url == address
     assert_unharmed(victor, trap)
 
-    victor.page.goto(f"{address}/report")  # “Open on its own”
-    assert outcomes(frame_of(victor.page, "Report of this run")) == {}
-    assert victor.page.url == f"{address}/report"
+    alone = f"{address}/report"  # “Open on its own”
+    assert outcomes(victor.page, lambda: victor.page.goto(alone), "/report") == {}
+    assert_in_a_sandbox(victor.page, "Report of this run")
+    assert victor.page.url == alone
     assert_unharmed(victor, trap)
 
 
 def test_a_report_at_its_own_address_does_no_harm(platform: Platform, victor: Visitor, trap: Trap) -> None:
     run_id = publish_and_run(platform, "hostile-address", trap)
     report = f"{platform.url}{API}/runs/{run_id}/report"
-    victor.page.goto(report)
+    assert outcomes(victor.page, lambda: victor.page.goto(report), "/report") == {}
     expect(victor.page.locator("iframe[sandbox=allow-scripts]")).to_be_visible()
-    assert outcomes(victor.page.main_frame.child_frames[0]) == {}
     assert_unharmed(victor, trap)
     assert victor.page.url == report
 
@@ -245,11 +254,15 @@ def test_a_workflows_page_shows_its_hostile_example_and_notebook_unharmed(
 ) -> None:
     publish_and_run(platform, "hostile-example", trap)
     address = f"{platform.url}{SERVICE}w/{OWNER}/hostile-example"
-    victor.page.goto(address)
-    victor.page.locator("iframe").scroll_into_view_if_needed()
-    assert outcomes(frame_of(victor.page, "Report of the example run")) == {}
-    victor.page.goto(f"{address}?tab=notebook")
-    assert outcomes(frame_of(victor.page, "The notebook")) == {}
+
+    def to_the_example() -> None:
+        victor.page.goto(address)
+        victor.page.locator("iframe").scroll_into_view_if_needed()
+
+    assert outcomes(victor.page, to_the_example, "/report") == {}
+    assert_in_a_sandbox(victor.page, "Report of the example run")
+    assert outcomes(victor.page, lambda: victor.page.goto(f"{address}?tab=notebook"), "/notebook") == {}
+    assert_in_a_sandbox(victor.page, "The notebook")
     assert victor.page.url == f"{address}?tab=notebook"
     assert_unharmed(victor, trap)
 
