@@ -49,3 +49,4 @@ def make_spawner(tmp_path: Path, migrated_file: Path, monkeypatch: pytest.Monkey
     database.close()
     database.get_bind().dispose()
     gc.collect()
+    gc.freeze()  # what is there is no garbage of the next test: all that was imported is not looked through each time
