@@ -95,19 +95,19 @@ def _say(what: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def slow_rules(rules: Sequence[Rule], enclave: Enclave = NO_ENCLAVE, patience: float = _PATIENCE) -> dict[str, str]:
+def slow_rules(rules: Sequence[Rule], enclave: Enclave = NO_ENCLAVE, patience: float | None = None) -> dict[str, str]:
     """Return the rules that take too long, or cannot be evaluated at all: id → what is wrong.
 
     Args:
         rules: The rules to time.
         enclave: The network that they ask about.
-        patience: Seconds without a sign of life until a rule is given up on.
+        patience: Seconds without a sign of life until a rule is given up on; None for five.
     """
     network = hashlib.sha256(enclave.model_dump_json().encode()).hexdigest()
     left = [rule for rule in rules if (rule.digest, network) not in _quick]
     found: dict[str, str] = {}
     while left:
-        done, wrong = _one_child(left, enclave, patience)
+        done, wrong = _one_child(left, enclave, _PATIENCE if patience is None else patience)
         found |= wrong
         if len(_quick) > _MOST:
             _quick.clear()

@@ -77,7 +77,7 @@ def test_reports_are_printed_or_written(run: Run, wrong: Path, tmp_path: Path, k
 
 
 def test_a_rule_that_runs_for_ever_is_told(run: Run, folder: Path, put: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub_ext.catalog.timing._PATIENCE", 1.0)
+    monkeypatch.setattr("hub_ext.catalog.timing._PATIENCE", 2.0)
     numbers = "[1,2,3,4,5,6,7,8,9]"
     text = "".join(f"{numbers}.all({name}, " for name in "abcdefgh") + "a > 0" + ")" * 8
     about = "apiVersion: hub-ext/v1\nkind: PolicyRules\nmetadata: {name: ours, title: Ours, owner: us}\nrules:\n"

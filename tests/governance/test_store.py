@@ -323,9 +323,9 @@ def test_an_enclave_that_is_not_there_denies_everything(
 def test_a_rule_that_runs_for_ever_is_refused_by_its_name(
     store: CatalogStore, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub_ext.catalog.timing._PATIENCE", 1.0)
     put(rules(), "_policy/ours.yaml")
     first = store.current()
+    monkeypatch.setattr("hub_ext.catalog.timing._PATIENCE", 2.0)
     put(rules(FOREVER), "_policy/ours.yaml")
     second = store.refresh()
     assert second.policy == first.policy

@@ -185,10 +185,11 @@ FOREVER = "".join(f"{ENDLESS}.all({name}, " for name in "abcdefgh") + "a+b+c+d+e
     ids=lambda value: value[:20] if isinstance(value, str) else None,
 )
 def test_a_commit_is_refused_for_whatever_cannot_be_in_force(
-    platform: Platform, origin: Origin, files: dict[str, str], told: str
+    platform: Platform, origin: Origin, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], told: str
 ) -> None:
     good = origin.commit(MAPS | {"_policy/ours.yaml": RULES})
     platform.sync()
+    monkeypatch.setattr("hub_ext.catalog.timing._PATIENCE", 2.0)
     origin.commit(files)
     state = platform.sync()
     assert (state.commit, state.fault) == (good, "broken")
