@@ -60,7 +60,7 @@ def without_the_hub() -> None:
 def without_yarn() -> None:
     """Keep JupyterLab from asking `node` for yarn's settings; where it is not installed, nothing is done."""
     try:
-        from jupyterlab import commands
+        commands: Any = importlib.import_module("jupyterlab.commands")
     except ImportError:
         return
     if hasattr(commands, "_yarn_config"):
