@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import structlog
 
+from hub_ext.access.budgets import Budgets
 from hub_ext.access.entitlements import Entitlements
 from hub_ext.access.expiry import Expiry
 from hub_ext.access.keeper import Keeper
@@ -49,29 +51,26 @@ from hub_ext.web.traffic import Requests, Streams
 log = structlog.get_logger("hub_ext.web.parts")
 
 
-def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
-    """Make the parts; nothing runs yet, and nothing is asked of anybody.
+class _Running(NamedTuple):
+    """The parts that runs go through; `Context` tells what each is."""
 
-    Args:
-        settings: All settings.
-        environ: Holds what the Hub told the service (`JUPYTERHUB_…`).
-    """
-    prefix = environ.get("JUPYTERHUB_SERVICE_PREFIX") or f"/services/{settings.service_name}/"
-    database, store, vault = Database(settings.database), Store.of(settings), Vault(settings.state)
-    assets = f"{prefix}static"
-    catalog = CatalogStore(settings)
-    decisions = DecisionPoint(database, catalog, settings)
-    checks = Checks()
+    runs: RunService
+    executors: Executors | None
+    live: Live
+    reconciler: Reconciler
+    sealer: Sealer
+    maintenance: Maintenance
+
+
+def _running(settings: HubExt, store: Store, decisions: DecisionPoint, assets: str) -> _Running:
+    """Make the parts that runs go through."""
+    database, vault = decisions.database, Vault(settings.state)
     mirror, tokens = Mirror(settings.launches), RunTokens(settings.state)
-    runtime = make_runtime(settings, catalog, mirror, tokens)
-    entitlements = Entitlements(database, catalog, settings)
-    transfer = Transfer(entitlements)
-    maintenance = Maintenance(database)
+    runtime = make_runtime(settings, decisions.catalog, mirror, tokens)
+    maintenance, sealer = Maintenance(database), Sealer(database)
     reconciler = Reconciler(
         database, store, vault, runtime, settings, assets=assets, decisions=decisions, maintenance=maintenance
     )
-    sealer, images = Sealer(database), ImageWatch(database, catalog, settings)
-    repository = Repository(database, catalog, settings)
 
     def changed() -> None:
         reconciler.wake()
@@ -80,8 +79,50 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
     executors = None
     if settings.runtime == "kubernetes":
         executors = Executors(database, store, vault, mirror, tokens, settings, assets=assets, notify=reconciler.wake)
-    sealed = Sealed(settings.state)
-    auth, drafts = make_auth(sealed), Drafts(store)
+    runs = RunService(database, store, decisions, vault, settings, notify=changed)
+    return _Running(runs, executors, Live(database, store, runtime, sealer), reconciler, sealer, maintenance)
+
+
+class _Access(NamedTuple):
+    """The parts that say who may what, and for how long; `Context` tells what each is."""
+
+    entitlements: Entitlements
+    access_requests: AccessRequests
+    transfer: Transfer
+    budgets: Budgets
+    usage: UsageReport
+    keeper: Keeper
+    lifetimes: Lifetimes
+
+
+def _access(settings: HubExt, decisions: DecisionPoint, hub: HubClient) -> _Access:
+    """Make the parts that say who may what, and for how long."""
+    database = decisions.database
+    entitlements = Entitlements(database, decisions.catalog, settings)
+    transfer = Transfer(entitlements)
+    return _Access(
+        entitlements,
+        AccessRequests(entitlements, decisions),
+        transfer,
+        decisions.budgets,
+        UsageReport(database),
+        Keeper(database, transfer, Expiry(decisions, settings), hub),
+        Lifetimes(decisions),
+    )
+
+
+def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
+    """Make the parts; nothing runs yet, and nothing is asked of anybody.
+
+    Args:
+        settings: All settings.
+        environ: Holds what the Hub told the service (`JUPYTERHUB_…`).
+    """
+    prefix = environ.get("JUPYTERHUB_SERVICE_PREFIX") or f"/services/{settings.service_name}/"
+    database, store, catalog, checks = Database(settings.database), Store.of(settings), CatalogStore(settings), Checks()
+    decisions = DecisionPoint(database, catalog, settings)
+    repository, drafts, sealed = Repository(database, catalog, settings), Drafts(store), Sealed(settings.state)
+    auth = make_auth(sealed)
     hub = HubClient(auth)
     return Context(
         settings=settings,
@@ -92,28 +133,17 @@ def build(settings: HubExt, environ: Mapping[str, str]) -> Context:
         decisions=decisions,
         checks=checks,
         checking=BackgroundChecks(Overview(database, catalog, settings, checks)),
-        entitlements=entitlements,
-        access_requests=AccessRequests(entitlements, decisions),
-        transfer=transfer,
-        budgets=decisions.budgets,
-        usage=UsageReport(database),
+        **_access(settings, decisions, hub)._asdict(),
         accounts=Accounts(database, settings),
         people=People(database),
         homes=Homes(database, settings),
-        keeper=Keeper(database, transfer, Expiry(decisions, settings), hub),
-        lifetimes=Lifetimes(decisions),
         publisher=Publisher(database, store, catalog, settings),
-        runs=RunService(database, store, decisions, vault, settings, notify=changed),
-        executors=executors,
-        live=Live(database, store, runtime, sealer),
-        reconciler=reconciler,
-        sealer=sealer,
-        images=images,
+        **_running(settings, store, decisions, f"{prefix}static")._asdict(),
+        images=ImageWatch(database, catalog, settings),
         repository=repository,
         syncing=RepositoryWatch(database, repository, settings) if repository.source is not None else None,
         drafts=drafts,
         sweeping=DraftsSweep(database, drafts),
-        maintenance=maintenance,
         sealed=sealed,
         auth=auth,
         hub=hub,

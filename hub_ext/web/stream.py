@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 KEEP_ALIVE = 8.0  # seconds without an event after which a comment keeps proxies from cutting the stream
 CHECK_AGAIN = 30.0  # seconds after which the rights of who listens are looked at again
 _FIRST = 0.02  # seconds that a stream gets to refuse its cursor
+_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 COME_BACK = 1000  # milliseconds after which a browser whose stream broke comes back
 
 
@@ -61,9 +62,8 @@ async def send(
     done, _ = await asyncio.wait({coming}, timeout=_FIRST)
     if done:
         coming.result()  # a cursor that cannot be is an answer of its own, not the end of a stream
-    handler.set_header("Content-Type", "text/event-stream")
-    handler.set_header("Cache-Control", "no-store")
-    handler.set_header("X-Accel-Buffering", "no")
+    for name, value in _HEADERS.items():
+        handler.set_header(name, value)
     task = asyncio.current_task()
     if task is None or handler.request.method == "HEAD":
         coming.cancel()

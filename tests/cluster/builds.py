@@ -59,6 +59,11 @@ class Build:
         """Where the programs are."""
         return cache() / "bin" / f"{self.module}-{self.key}"
 
+    @property
+    def made(self) -> bool:
+        """Whether they were built before."""
+        return self.folder.exists()
+
     def make(self, say: Callable[[str], None]) -> Path:
         """Build what was not built before; return the folder of the programs.
 
@@ -69,7 +74,7 @@ class Build:
             PartFailed: It does not build.
         """
         with locked(f"build-{self.module}"):
-            if not self.folder.exists():
+            if not self.made:
                 say(f"Building {', '.join(self.programs)} (once; minutes) …")
                 self._build()
             return self.folder

@@ -34,6 +34,7 @@ from tests.cluster.parts import Part, Running
 _MANIFESTS = Path(__file__).with_name("manifests")
 NOTEBOOK = "notebooks/standard"
 STORAGE_CLASS = "local-path"  # as in manifests/storage.yaml
+BUILDS = (NODE_PROGRAMS, COREDNS, STORAGE, PAUSE, COSIGN, HELM, NETWORK_POLICY)
 
 
 def prepare(say: Callable[[str], None], *, notebook: bool = True) -> dict[str, Image]:
@@ -50,7 +51,7 @@ def prepare(say: Callable[[str], None], *, notebook: bool = True) -> dict[str, I
     with ThreadPoolExecutor(1) as beside:  # these wait for packages half of the time, while Go compiles
         making = [beside.submit(image.make, say) for image in on_debian]
         try:
-            for build in (NODE_PROGRAMS, COREDNS, STORAGE, PAUSE, COSIGN, HELM, NETWORK_POLICY):
+            for build in BUILDS:
                 build.make(say)
                 for made in filter(Future.done, making):
                     made.result()  # what failed there ends this as well

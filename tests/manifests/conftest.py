@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from hub_ext.kubernetes.client import Cluster
+from tests.functional.conftest import few_authorities
 from tests.manifests.api_server import ApiServer
+
+
+@pytest.fixture(autouse=True)
+def authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each client reads all authorities twice, and needs none here: a twentieth of a second of processor."""
+    for name, path in few_authorities().items():
+        monkeypatch.setenv(name, path)
 
 
 @pytest.fixture
