@@ -49,7 +49,7 @@ print(sqlalchemy.exc.NoResultFound.__mro__[1].__name__, jupyterhub.handlers.page
     assert told(AT_FIRST + program) == "users now\nInvalidRequestError HomeHandler"
 
 
-def test_what_is_imported_already_stays(tmp_path: Path) -> None:
+def test_what_is_imported_already_stays() -> None:
     program = """
 import sys, jupyterhub.orm, sqlalchemy.exc
 before = jupyterhub.orm, sqlalchemy.exc
