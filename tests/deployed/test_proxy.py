@@ -15,6 +15,8 @@ from tornado.web import Application, RequestHandler
 
 from hub_ext.deployed.proxy import FollowedProxy
 
+pytestmark = pytest.mark.usefixtures("connections_end")
+
 ROUTE = "/services/workflows"
 KNOWN = {
     "/": {"hub": True, "target": "http://hub:8081", "jupyterhub": True},

@@ -14,7 +14,10 @@ from hub_ext.deployed.proxy import FollowedProxy
 from hub_ext.embedded.processes import free_port
 from tests.cluster.chart_proxy import command
 
-pytestmark = pytest.mark.skipif(shutil.which("npm") is None, reason="npm installs the proxy")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("npm") is None, reason="npm installs the proxy"),
+    pytest.mark.usefixtures("connections_end"),
+]
 
 TARGET = "http://127.0.0.1:1"
 ANA = {"user": "ana", "server_name": ""}
