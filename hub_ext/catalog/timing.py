@@ -95,19 +95,18 @@ def _say(what: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def slow_rules(rules: Sequence[Rule], enclave: Enclave = NO_ENCLAVE, patience: float | None = None) -> dict[str, str]:
+def slow_rules(rules: Sequence[Rule], enclave: Enclave = NO_ENCLAVE) -> dict[str, str]:
     """Return the rules that take too long, or cannot be evaluated at all: id → what is wrong.
 
     Args:
         rules: The rules to time.
         enclave: The network that they ask about.
-        patience: Seconds without a sign of life until a rule is given up on; None for five.
     """
     network = hashlib.sha256(enclave.model_dump_json().encode()).hexdigest()
     left = [rule for rule in rules if (rule.digest, network) not in _quick]
     found: dict[str, str] = {}
     while left:
-        done, wrong = _one_child(left, enclave, _PATIENCE if patience is None else patience)
+        done, wrong = _one_child(left, enclave)
         found |= wrong
         if len(_quick) > _MOST:
             _quick.clear()
@@ -116,7 +115,7 @@ def slow_rules(rules: Sequence[Rule], enclave: Enclave = NO_ENCLAVE, patience: f
     return found
 
 
-def _one_child(rules: list[Rule], enclave: Enclave, patience: float) -> tuple[int, dict[str, str]]:
+def _one_child(rules: list[Rule], enclave: Enclave) -> tuple[int, dict[str, str]]:
     """Time rules until they are done or one runs for ever; return how many are dealt with, and what is wrong."""
     order = json.dumps(
         {
@@ -137,7 +136,7 @@ def _one_child(rules: list[Rule], enclave: Enclave, patience: float) -> tuple[in
         assert child.stdin is not None  # noqa: S101  # a pipe, see above
         child.stdin.write(order.encode() + b"\n")
         child.stdin.close()
-        for line in _lines(child, patience):
+        for line in _lines(child):
             said = json.loads(line)
             if len(said) < 2:
                 begun += len(said)
@@ -154,7 +153,7 @@ def _one_child(rules: list[Rule], enclave: Enclave, patience: float) -> tuple[in
     return ended + 1, found | {rules[ended].id: why}
 
 
-def _lines(child: subprocess.Popen[bytes], patience: float) -> Iterable[bytes]:
+def _lines(child: subprocess.Popen[bytes]) -> Iterable[bytes]:
     """Yield the lines of a child until it ends, or is silent for too long."""
     assert child.stdout is not None  # noqa: S101  # a pipe
     rest, wait = b"", _START
@@ -166,7 +165,7 @@ def _lines(child: subprocess.Popen[bytes], patience: float) -> Iterable[bytes]:
                 return
             *lines, rest = (rest + read).split(b"\n")
             yield from lines
-            wait = patience
+            wait = _PATIENCE
 
 
 def _too_slow(said: dict[str, Any]) -> str:
